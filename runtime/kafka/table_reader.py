@@ -1,0 +1,94 @@
+"""Reads a compacted topic from its beginning and stays with it: how every replica gets the same table."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from runtime.clock import Clock
+from runtime.lifecycle import Deadline, Supervisor, finish
+from schemas.codec import UndecodableRecord
+
+log = structlog.get_logger(__name__)
+
+CHECK_EVERY_S = 2.0
+
+
+class TableReader:
+    """`apply(value)` is called for each record, in order within a key; an UndecodableRecord from it is logged."""
+
+    def __init__(
+        self,
+        make_reader: Callable[[], AIOKafkaConsumer],
+        topic: str,
+        apply: Callable[[bytes], None],
+        clock: Clock,
+        supervisor: Supervisor,
+    ) -> None:
+        self._make_reader = make_reader
+        self._topic = topic
+        self._apply = apply
+        self._clock = clock
+        self._supervisor = supervisor
+        self._reader: Any = None
+        self._task: asyncio.Task[None] | None = None
+        self._verified_at_s: float | None = None
+
+    async def start(self) -> None:
+        """Returns when all that was in the topic has been applied."""
+        self._reader = self._make_reader()
+        await self._reader.start()
+        # Asked for by name, because a reader without a subscription does not learn of topics by itself.
+        await self._reader._client.add_topic(self._topic)
+        numbers = self._reader.partitions_for_topic(self._topic)
+        if not numbers:
+            raise RuntimeError(f"the topic {self._topic} does not exist: run 'tollhouse topics'")
+        partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
+        self._reader.assign(partitions)
+        await self._reader.seek_to_beginning(*partitions)
+        await self._read_to_end(partitions)
+        self._task = self._supervisor.spawn(self._follow(partitions), f"read {self._topic}")
+
+    async def stop(self, deadline: Deadline) -> None:
+        await finish(self._task, 0)
+        if self._reader is not None:
+            await self._reader.stop()
+
+    def age_s(self) -> float:
+        """Seconds since the table was last known to be whole; infinite before the first time."""
+        return float("inf") if self._verified_at_s is None else self._clock.monotonic_s() - self._verified_at_s
+
+    async def _read_to_end(self, partitions: list[TopicPartition]) -> None:
+        ends = await self._reader.end_offsets(partitions)
+        for partition in partitions:
+            while await self._reader.position(partition) < ends[partition]:
+                await self._poll()
+        self._verified_at_s = self._clock.monotonic_s()
+
+    async def _follow(self, partitions: list[TopicPartition]) -> None:
+        checked_at_s = self._clock.monotonic_s()
+        while True:
+            try:
+                await self._poll()
+                if self._clock.monotonic_s() - checked_at_s >= CHECK_EVERY_S:
+                    # An empty poll does not tell a quiet topic from a lost broker; the end offsets do.
+                    checked_at_s = self._clock.monotonic_s()
+                    await self._read_to_end(partitions)
+            except KafkaError as error:
+                log.warning("cannot read a table", topic=self._topic, error=repr(error))
+                await asyncio.sleep(CHECK_EVERY_S)
+
+    async def _poll(self) -> None:
+        for records in (await self._reader.getmany(timeout_ms=500)).values():
+            for record in records:
+                if record.value is None:
+                    continue
+                try:
+                    self._apply(record.value)
+                except UndecodableRecord as error:
+                    log.error(
+                        "unreadable record in a table", topic=self._topic, offset=record.offset, reason=error.reason
+                    )

@@ -1,0 +1,152 @@
+"""The reply channel's frames: how a worker claims a request and streams its answer to the ingress with the client.
+
+A frame is a 13-byte header and a payload; many frames may be packed in one WebSocket message, and a frame may be cut
+by a message boundary (`FrameReader` does not care where):
+
+    | type: u8 | stream id: u64 | payload length: u32 |  payload ...          all big-endian
+
+| frame   | direction        | payload                                                             |
+|---------|------------------|---------------------------------------------------------------------|
+| CLAIM   | worker → ingress | `Claim`: may I make this vendor call? one per attempt               |
+| HEAD    | worker → ingress | `Head`: the answer starts                                           |
+| DATA    | worker → ingress | bytes for the client                                                |
+| END     | worker → ingress | `End`: the answer is whole                                          |
+| ERROR   | worker → ingress | `Failure`: there is no answer, or no more of it                     |
+| SETTLED | worker → ingress | none: all usage of this claim is safely in Kafka                    |
+| ACCEPT  | ingress → worker | u32 first credit in bytes, then the body, if the ingress held it    |
+| REFUSE  | ingress → worker | `Refuse`: do not call                                               |
+| CANCEL  | ingress → worker | none: the client is gone, close the call                            |
+| CREDIT  | ingress → worker | u32: that many more bytes may be sent on this stream                |
+
+Until SETTLED the ingress keeps what it needs to report the attempt itself, should the worker die.
+"""
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Literal
+
+import msgspec
+
+from schemas.failures import Failure
+
+_HEADER = struct.Struct("!BQI")
+_U32 = struct.Struct("!I")
+
+MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
+"""Larger than any body limit; a length beyond it means that the stream of bytes is corrupt."""
+
+
+class FrameType(IntEnum):
+    CLAIM = 1
+    HEAD = 2
+    DATA = 3
+    END = 4
+    ERROR = 5
+    SETTLED = 6
+    ACCEPT = 16
+    REFUSE = 17
+    CANCEL = 18
+    CREDIT = 19
+
+
+_TYPES = {int(frame_type): frame_type for frame_type in FrameType}
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """`if_lost` is a complete encoded `UsageRecord` with this attempt at its upper bound: what the ingress reports if
+    the worker goes silent. The ingress does not look into it before that, so it costs nothing on the way."""
+
+    token: str
+    delivery: int
+    attempt_no: int
+    worker_id: str
+    if_lost: msgspec.Raw
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """`attempts`: vendor calls made for this answer, this one included."""
+
+    status: int
+    content_type: str
+    model: str
+    vendor: str
+    attempts: int
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    cost_pico_usd: int
+    estimated: bool
+
+
+class Refuse(msgspec.Struct, frozen=True, kw_only=True):
+    """unknown: no such request here (answered, given up, or of an earlier life of this ingress). claimed: another
+    worker has it. token: the claim does not prove that it comes from the request. late: its deadline has passed."""
+
+    reason: Literal["unknown", "claimed", "token", "late"]
+
+
+class FrameError(Exception):
+    """The bytes are not frames. The channel must be closed: there is no finding the next frame's start."""
+
+
+CLAIM_DECODER = msgspec.json.Decoder(Claim)
+HEAD_DECODER = msgspec.json.Decoder(Head)
+END_DECODER = msgspec.json.Decoder(End)
+REFUSE_DECODER = msgspec.json.Decoder(Refuse)
+FAILURE_DECODER = msgspec.json.Decoder(Failure)
+encode_payload = msgspec.json.Encoder().encode
+
+
+def frame(frame_type: FrameType, stream_id: int, payload: bytes = b"") -> bytes:
+    return _HEADER.pack(frame_type, stream_id, len(payload)) + payload
+
+
+def credit_payload(credit_bytes: int) -> bytes:
+    return _U32.pack(credit_bytes)
+
+
+def read_credit(payload: bytes) -> int:
+    """Raises FrameError if the payload is not one u32."""
+    if len(payload) != _U32.size:
+        raise FrameError(f"a CREDIT of {len(payload)} bytes")
+    return int(_U32.unpack(payload)[0])
+
+
+def accept_payload(credit_bytes: int, held_body: bytes = b"") -> bytes:
+    return _U32.pack(credit_bytes) + held_body
+
+
+def read_accept(payload: bytes) -> tuple[int, bytes]:
+    """First credit in bytes, and the body that the ingress held (empty if it is in the Kafka record)."""
+    if len(payload) < _U32.size:
+        raise FrameError(f"an ACCEPT of {len(payload)} bytes")
+    return int(_U32.unpack_from(payload)[0]), payload[_U32.size :]
+
+
+class FrameReader:
+    """Cuts incoming bytes into frames, wherever the messages were cut."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[tuple[FrameType, int, bytes]]:
+        """Yields (type, stream id, payload) of each frame that is now whole. Raises FrameError."""
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        position, end = 0, len(data)
+        while end - position >= _HEADER.size:
+            type_code, stream_id, length = _HEADER.unpack_from(data, position)
+            frame_type = _TYPES.get(type_code)
+            if frame_type is None:
+                raise FrameError(f"unknown frame type {type_code}")
+            if length > MAX_PAYLOAD_BYTES:
+                raise FrameError(f"a frame of {length} bytes, the limit is {MAX_PAYLOAD_BYTES}")
+            start = position + _HEADER.size
+            if end - start < length:
+                break
+            position = start + length
+            yield frame_type, stream_id, data[start:position]
+        if position < end:
+            self._rest = data[position:]
