@@ -30,6 +30,7 @@ class FailureKind(StrEnum):
     DRAINING = "draining"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     WORKER_LOST = "worker_lost"
+    INGRESS_LOST = "ingress_lost"
     NO_ROUTE_CONFIGURED = "no_route_configured"
     INTERNAL = "internal"
     # A vendor's.
@@ -98,6 +99,7 @@ FAILURES: dict[FailureKind, FailureRule] = {
     _K.DRAINING: _gateway(503, "This replica is shutting down. Try again.", log_level="info"),
     _K.DEADLINE_EXCEEDED: _gateway(504, "The request did not finish within its deadline."),
     _K.WORKER_LOST: _gateway(502, "The worker that served this request was lost."),
+    _K.INGRESS_LOST: _gateway(502, "The replica that held the client's connection was lost."),
     _K.NO_ROUTE_CONFIGURED: _gateway(503, "No vendor with a key configured here serves this model.", log_level="error"),
     _K.INTERNAL: _gateway(500, "The gateway made a mistake. It has been logged.", log_level="error"),
     # A caller's mistake stays the caller's at every vendor: asking the next one would only waste a call.

@@ -7,7 +7,7 @@ by a message boundary (`FrameReader` does not care where):
 
 | frame   | direction        | payload                                                             |
 |---------|------------------|---------------------------------------------------------------------|
-| CLAIM   | worker → ingress | `Claim`: may I make this vendor call? one per attempt               |
+| CLAIM   | worker → ingress | `Claim`: may I have this request, or make this further vendor call? |
 | HEAD    | worker → ingress | `Head`: the answer starts                                           |
 | DATA    | worker → ingress | bytes for the client                                                |
 | END     | worker → ingress | `End`: the answer is whole                                          |
@@ -15,7 +15,7 @@ by a message boundary (`FrameReader` does not care where):
 | SETTLED | worker → ingress | none: all usage of this claim is safely in Kafka                    |
 | ACCEPT  | ingress → worker | u32 first credit in bytes, then the body, if the ingress held it    |
 | REFUSE  | ingress → worker | `Refuse`: do not call                                               |
-| CANCEL  | ingress → worker | none: the client is gone, close the call                            |
+| CANCEL  | ingress → worker | `Failure`: nobody waits any more, and why; close the call            |
 | CREDIT  | ingress → worker | u32: that many more bytes may be sent on this stream                |
 
 Until SETTLED the ingress keeps what it needs to report the attempt itself, should the worker die.
@@ -54,14 +54,18 @@ _TYPES = {int(frame_type): frame_type for frame_type in FrameType}
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """`if_lost` is a complete encoded `UsageRecord` with this attempt at its upper bound: what the ingress reports if
-    the worker goes silent. The ingress does not look into it before that, so it costs nothing on the way."""
+    """One per vendor call, before it is made; and one before them if the worker needs the body to plan at all.
+
+    `claim_no` counts the claims of one delivery, from 0. `if_lost` is a complete encoded `UsageRecord` with the vendor
+    call at its upper bound: what the ingress reports if the worker goes silent. The ingress does not look into it
+    before that, so it costs nothing on the way. It is empty (null) if no call follows from this claim.
+    """
 
     token: str
     delivery: int
-    attempt_no: int
+    claim_no: int
     worker_id: str
-    if_lost: msgspec.Raw
+    if_lost: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,11 +83,14 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     estimated: bool
 
 
+RefusalReason = Literal["unknown", "claimed", "token", "late"]
+
+
 class Refuse(msgspec.Struct, frozen=True, kw_only=True):
     """unknown: no such request here (answered, given up, or of an earlier life of this ingress). claimed: another
     worker has it. token: the claim does not prove that it comes from the request. late: its deadline has passed."""
 
-    reason: Literal["unknown", "claimed", "token", "late"]
+    reason: RefusalReason
 
 
 class FrameError(Exception):

@@ -25,6 +25,17 @@ COMMIT_EVERY_S = 0.25
 Settled = Callable[[], None]
 
 
+class RecordPosition(Protocol):
+    """Where a record was read."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+
+
 class RecordHandler(Protocol):
     def room(self) -> int:
         """How many more records may be handed over now."""
@@ -32,7 +43,9 @@ class RecordHandler(Protocol):
     async def wait_for_room(self) -> None:
         """Returns when there may be room."""
 
-    def take(self, key: bytes | None, value: bytes, headers: Sequence[tuple[str, bytes]], settled: Settled) -> None:
+    def take(
+        self, position: RecordPosition, value: bytes, headers: Sequence[tuple[str, bytes]], settled: Settled
+    ) -> None:
         """Starts work on a record and returns at once. Calls `settled` when its offset may be committed."""
 
 
@@ -99,7 +112,7 @@ class RecordLoop(ConsumerRebalanceListener):
                     tracker.start(record.offset)
                     # The tracker is bound now: a record of an earlier assignment must not settle one of a later.
                     settled = _Settle(tracker, record.offset)
-                    self._handler.take(record.key, record.value or b"", record.headers, settled)
+                    self._handler.take(record, record.value or b"", record.headers, settled)
 
     async def _wait_paused(self) -> None:
         paused = self._consumer.assignment()

@@ -1,0 +1,73 @@
+"""The wiring of the billing consumer: what it is made of, in the order in which it starts."""
+
+from prometheus_client import CollectorRegistry
+
+from billing_consumer.batch_loop import BatchLoop
+from billing_consumer.batch_writer import BatchWriter
+from billing_consumer.clickhouse_store import ClickHouseStore
+from billing_consumer.settings import BillingSettings
+from billing_consumer.spend_publisher import SpendPublisher
+from runtime.clock import Clock
+from runtime.kafka.clients import make_admin, make_durable_producer, make_group_consumer, topic_name
+from runtime.kafka.dead_letters import DeadLetterLimit, DeadLetters
+from runtime.kafka.durable_producer import DurableProducer
+from runtime.lifecycle import Deadline, Lifecycle, Supervisor
+from runtime.metrics import Metrics
+from runtime.probes import Probes
+from schemas.topics import Topic
+
+GROUP = "billing_consumer"
+
+MAX_POLL_INTERVAL_S = 300.0
+"""Far above the longest time between two polls: a full cycle, or one try at ClickHouse."""
+
+
+class _StoreComponent:
+    """The store connects at its first use, so that a ClickHouse that is away delays the work and not the process."""
+
+    def __init__(self, store: ClickHouseStore) -> None:
+        self._store = store
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self, deadline: Deadline) -> None:
+        await self._store.close()
+
+
+def build(settings: BillingSettings, clock: Clock) -> Lifecycle:
+    """The whole process, ready to run."""
+    metrics = Metrics(CollectorRegistry())
+    supervisor = Supervisor()
+    lifecycle = Lifecycle(clock, supervisor, settings.lifecycle.drain_s)
+    kafka = settings.kafka
+
+    producer = DurableProducer(lambda: make_durable_producer(kafka), kafka.topic_prefix, metrics)
+    dead_letters = DeadLetters(producer, clock, metrics, DeadLetterLimit(clock))
+    store = ClickHouseStore(settings.clickhouse)
+    loop = BatchLoop(
+        lambda: make_group_consumer(kafka, GROUP, max_poll_interval_s=MAX_POLL_INTERVAL_S),
+        lambda: make_admin(kafka),
+        topic_name(kafka, Topic.USAGE),
+        kafka.topic_prefix + GROUP,
+        BatchWriter(store, dead_letters, metrics),
+        SpendPublisher(store, producer, clock),
+        settings.billing,
+        clock,
+        supervisor,
+        metrics,
+    )
+    probes = Probes(
+        settings.probe,
+        metrics,
+        {
+            "draining": lambda: "the process is shutting down" if lifecycle.draining else None,
+            "kafka": lambda: None if loop.joined else "not yet a member of the consumer group",
+            "clickhouse": lambda: store.problem,
+        },
+    )
+    lifecycle.add("probes", probes)
+    lifecycle.add("clickhouse", _StoreComponent(store))
+    lifecycle.add("producer", producer)
+    lifecycle.add("batch loop", loop)
+    return lifecycle

@@ -1,0 +1,29 @@
+"""`python -m ingress [--validate]`."""
+
+import sys
+
+from runtime.catalogue.loader import InvalidCatalogue, load_catalogue
+
+from ingress.service import build
+from ingress.settings import IngressSettings
+from ingress.tenants_file import InvalidTenants, load_tenants
+from runtime.lifecycle import Lifecycle
+from runtime.process import Problems, main
+
+
+def prepare(settings: IngressSettings) -> Lifecycle:
+    """Everything that can be wrong before anything is started. Raises Problems."""
+    try:
+        catalogue = load_catalogue(settings.catalogue.files)
+        tenants = load_tenants(settings.tenants.file)
+    except (InvalidCatalogue, InvalidTenants) as error:
+        raise Problems(error.problems) from error
+    return build(settings, catalogue, tenants)
+
+
+def run(arguments: list[str]) -> int:
+    return main("ingress", IngressSettings, prepare, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,99 @@
+"""Brings what the worker sends to the client: a plain answer whole, a stream chunk by chunk."""
+
+from aiohttp import web
+
+from ingress.exchange import Exchange
+from ingress.surfaces import openai_chat
+from runtime.clock import Clock
+from schemas.failures import Failure, FailureKind
+
+REQUEST_ID_HEADER = "X-Request-Id"
+
+
+class AnswerFailed(Exception):
+    """There is no answer, and nothing was sent yet: the client gets an ordinary error response."""
+
+    def __init__(self, failure: Failure, request_id: str | None = None) -> None:
+        super().__init__(failure.kind)
+        self.failure = failure
+        self.request_id = request_id
+
+
+class AnswerWriter:
+    def __init__(self, clock: Clock, heartbeat_s: float) -> None:
+        self._clock = clock
+        self._heartbeat_s = heartbeat_s
+
+    async def write(self, request: web.Request, exchange: Exchange) -> web.StreamResponse:
+        """Raises AnswerFailed before the first byte; afterwards a failure is an event in the stream."""
+        deadline_s = self._clock.monotonic_s() + self._left_ms(exchange) / 1000
+        await self._wait(exchange, deadline_s)
+        if exchange.envelope.streaming and exchange.head is not None:
+            return await self._write_stream(request, exchange, deadline_s)
+        return await self._whole(exchange, deadline_s)
+
+    def _left_ms(self, exchange: Exchange) -> int:
+        return exchange.envelope.deadline_ms - self._clock.now_ms()
+
+    async def _wait(self, exchange: Exchange, deadline_s: float) -> None:
+        await exchange.wait(max(0.0, deadline_s - self._clock.monotonic_s()))
+        if not exchange.data and not exchange.over:
+            exchange.failure_now(Failure(kind=FailureKind.DEADLINE_EXCEEDED))
+
+    async def _whole(self, exchange: Exchange, deadline_s: float) -> web.Response:
+        parts: list[bytes] = []
+        while True:
+            while exchange.data:
+                part = exchange.data.popleft()
+                parts.append(part)
+                exchange.consumed(len(part))
+            if exchange.failure is not None:
+                raise AnswerFailed(exchange.failure, exchange.envelope.request_id)
+            if exchange.end is not None:
+                break
+            await self._wait(exchange, deadline_s)
+        assert exchange.head is not None
+        return web.Response(
+            status=exchange.head.status,
+            body=parts[0] if len(parts) == 1 else b"".join(parts),
+            headers={"Content-Type": exchange.head.content_type, REQUEST_ID_HEADER: exchange.envelope.request_id},
+        )
+
+    async def _write_stream(self, request: web.Request, exchange: Exchange, deadline_s: float) -> web.StreamResponse:
+        head = exchange.head
+        assert head is not None
+        if exchange.failure is not None and not exchange.data:
+            raise AnswerFailed(exchange.failure, exchange.envelope.request_id)
+        response = web.StreamResponse(
+            status=head.status,
+            headers={
+                "Content-Type": head.content_type,
+                "Cache-Control": "no-cache",
+                # Some proxies collect an answer before they pass it on, unless told not to.
+                "X-Accel-Buffering": "no",
+                REQUEST_ID_HEADER: exchange.envelope.request_id,
+            },
+        )
+        await response.prepare(request)
+        while True:
+            if exchange.data:
+                chunk = exchange.data.popleft() if len(exchange.data) == 1 else b"".join(exchange.data)
+                exchange.data.clear()
+                # Waits while the client does not read; no credit flows meanwhile, so the worker stops reading too.
+                await response.write(chunk)
+                exchange.consumed(len(chunk))
+                continue
+            if exchange.failure is not None:
+                await response.write(openai_chat.error_event(exchange.failure))
+                break
+            if exchange.end is not None:
+                break
+            await exchange.wait(min(self._heartbeat_s, max(0.0, deadline_s - self._clock.monotonic_s())))
+            if exchange.data or exchange.over:
+                continue
+            if self._clock.monotonic_s() >= deadline_s:
+                exchange.failure_now(Failure(kind=FailureKind.DEADLINE_EXCEEDED))
+            else:
+                await response.write(openai_chat.HEARTBEAT)
+        await response.write_eof()
+        return response

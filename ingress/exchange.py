@@ -1,0 +1,117 @@
+"""One request as the ingress sees it: who claimed it, what has come back, and who waits for it. Pure state, no I/O."""
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+import msgspec
+
+from schemas.envelope import RequestEnvelope
+from schemas.failures import Failure
+from schemas.frames import End, FrameType, Head, credit_payload, frame
+
+
+class Channel(Protocol):
+    """The way back to one worker."""
+
+    def send(self, frame: bytes) -> None:
+        """Never blocks; silently does nothing once the worker is gone."""
+
+
+class Exchange:
+    """Lives from the queue until both sides are through: the client has its answer, the worker has said SETTLED."""
+
+    __slots__ = (
+        "_consumed",
+        "_waiter",
+        "_window_bytes",
+        "body",
+        "channel",
+        "client_done",
+        "data",
+        "end",
+        "envelope",
+        "failure",
+        "head",
+        "if_lost",
+        "last_claim_no",
+        "status",
+        "worker_done",
+    )
+
+    def __init__(self, envelope: RequestEnvelope, body: bytes, window_bytes: int) -> None:
+        self.envelope = envelope
+        self.body = body
+        self.channel: Channel | None = None
+        self.last_claim_no = -1
+        self.if_lost: list[msgspec.Raw] = []
+        """What to report of each vendor call of the present claim, should its worker be lost before SETTLED."""
+        self.head: Head | None = None
+        self.data: deque[bytes] = deque()
+        self.end: End | None = None
+        self.failure: Failure | None = None
+        self.client_done = False
+        self.worker_done = False
+        """The worker has said its last word on the answer (END or ERROR)."""
+        self.status = 0
+        """HTTP status that the client got; 0 while it has none."""
+        self._window_bytes = window_bytes
+        self._consumed = 0
+        self._waiter: asyncio.Future[None] | None = None
+
+    # The client's side.
+
+    async def wait(self, timeout_s: float) -> None:
+        """Returns when something has arrived, or after the timeout; the caller looks which."""
+        if self.data or self.end is not None or self.failure is not None:
+            return
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_later(timeout_s, self.wake)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def consumed(self, size_bytes: int) -> None:
+        """The client has taken that much: the worker may send as much again.
+
+        Credit is given back in halves of the window, so that a stream of small chunks does not cost a frame for each.
+        """
+        self._consumed += size_bytes
+        if self.channel is not None and self._consumed * 2 >= self._window_bytes:
+            self.channel.send(frame(FrameType.CREDIT, self.envelope.stream_id, credit_payload(self._consumed)))
+            self._consumed = 0
+
+    def failure_now(self, failure: Failure) -> None:
+        """There will be no answer, or no more of it. The first failure is the one that is told."""
+        if self.failure is None and self.end is None:
+            self.failure = failure
+            self.wake()
+
+    # The worker's side.
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    @property
+    def over(self) -> bool:
+        """There will be no more of an answer, by the worker's word or by ours."""
+        return self.end is not None or self.failure is not None
+
+    def final_status(self) -> int:
+        """The HTTP status that the client got or is about to get."""
+        if self.status:
+            return self.status
+        if self.head is not None and (self.envelope.streaming or self.failure is None):
+            return self.head.status
+        return self.failure.http_status if self.failure is not None else 0
+
+    def put_back(self, token: str) -> None:
+        """Its worker was lost before the first byte: it becomes a new delivery, with nothing left of the old claim."""
+        self.envelope = msgspec.structs.replace(self.envelope, token=token, delivery=self.envelope.delivery + 1)
+        self.channel = None
+        self.last_claim_no = -1
+        self.if_lost = []

@@ -1,0 +1,62 @@
+"""Settings of the ingress."""
+
+import msgspec
+
+from runtime.shared_settings import (
+    CatalogueSettings,
+    Count,
+    KafkaSettings,
+    LifecycleSettings,
+    LogSettings,
+    Port,
+    Positive,
+    ProbeSettings,
+)
+
+
+class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`max_body_bytes`: larger bodies get 413. `request_deadline_s`: after it a request gets 504, started or not.
+    `max_open_requests`: with so many waiting, new ones get 503. `confirm_within_s`: how long Kafka may take to confirm
+    a request before clients get 503. `heartbeat_s`: an idle event stream gets a comment that often, so that proxies
+    keep it open. `window_bytes`: how far a vendor may be ahead of a slow client, per stream.
+    `max_deliveries`: how many workers a request may lose before it fails. `lost_report_delay_s`: how long the ingress
+    gives a lost worker's own usage events to arrive before it reports estimates."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    port_file: str | None = None
+    max_body_bytes: Count = 32 * 1024 * 1024
+    max_inline_body_bytes: Count = 768 * 1024
+    request_deadline_s: Positive = 600.0
+    max_open_requests: Count = 4000
+    confirm_within_s: Positive = 3.0
+    heartbeat_s: Positive = 15.0
+    window_bytes: Count = 256 * 1024
+    max_deliveries: Count = 3
+    lost_report_delay_s: Positive = 2.0
+
+
+class ReplySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where workers connect to this very replica. `advertised_url` is what they are told (ws://pod-name:port/reply);
+    without it, the address that the listener has."""
+
+    host: str = "127.0.0.1"
+    port: Port = 0
+    advertised_url: str | None = None
+
+
+class TenantSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`file`: the bootstrap file with projects and API keys (TOML)."""
+
+    file: str
+
+
+class IngressSettings(msgspec.Struct, frozen=True, kw_only=True):
+    kafka: KafkaSettings
+    tenants: TenantSettings
+    log: LogSettings
+    probe: ProbeSettings
+    lifecycle: LifecycleSettings
+    catalogue: CatalogueSettings
+    ingress: ApiSettings
+    reply: ReplySettings

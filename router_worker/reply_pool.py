@@ -1,0 +1,142 @@
+"""The worker's end of the reply channels: one WebSocket to each ingress replica that it has work for."""
+
+import asyncio
+
+import aiohttp
+import msgspec
+import structlog
+
+from router_worker.stream import Stream
+from runtime.clock import Clock
+from runtime.frame_socket import HEARTBEAT_S, MAX_MESSAGE_BYTES, FrameSocket
+from runtime.lifecycle import Deadline, Supervisor, finish
+from schemas.failures import Failure, FailureKind
+from schemas.frames import FAILURE_DECODER, FrameError, FrameType
+
+log = structlog.get_logger(__name__)
+
+CONNECT_TRIES = 3
+CONNECT_TIMEOUT_S = 2.0
+RETRY_DELAY_S = 0.3
+
+
+class IngressGone(Exception):
+    """The replica that sent the request cannot be reached, so nobody waits for the answer."""
+
+
+class ReplyChannel:
+    """Requests of one ingress replica, by stream id."""
+
+    def __init__(self, socket: FrameSocket) -> None:
+        self._socket = socket
+        self._streams: dict[int, Stream] = {}
+
+    def open_stream(self, stream_id: int) -> Stream | None:
+        """None if this worker is serving that very request already: Kafka delivered the record twice."""
+        if stream_id in self._streams:
+            return None
+        stream = self._streams[stream_id] = Stream(self._socket, stream_id)
+        return stream
+
+    def close_stream(self, stream: Stream) -> None:
+        self._streams.pop(stream.stream_id, None)
+
+    async def run(self) -> None:
+        """Hands frames to their streams until the connection ends; then every stream is interrupted."""
+        try:
+            async for frames in self._socket.frames():
+                for frame_type, stream_id, payload in frames:
+                    stream = self._streams.get(stream_id)
+                    if stream is None:
+                        continue  # it has ended meanwhile
+                    if frame_type is FrameType.CANCEL:
+                        stream.interrupt(FAILURE_DECODER.decode(payload))
+                    else:
+                        stream.on_frame(frame_type, payload)
+        except (FrameError, msgspec.DecodeError) as error:
+            log.error("an ingress sent what is not a frame, closing its channel", error=str(error))
+        finally:
+            for stream in list(self._streams.values()):
+                stream.interrupt(Failure(kind=FailureKind.INGRESS_LOST))
+            await self._socket.close()
+
+    async def close(self) -> None:
+        await self._socket.flushed()
+        await self._socket.close()
+
+
+class ReplyPool:
+    def __init__(self, clock: Clock, supervisor: Supervisor) -> None:
+        self._clock = clock
+        self._supervisor = supervisor
+        self._session: aiohttp.ClientSession | None = None
+        self._channels: dict[str, ReplyChannel] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._failed_at_s: dict[str, float] = {}
+
+    async def start(self) -> None:
+        self._session = aiohttp.ClientSession()
+
+    async def stop(self, deadline: Deadline) -> None:
+        """What is still being served is handed back by this: the ingress sees the channel close (G1)."""
+        for channel in list(self._channels.values()):
+            try:
+                await asyncio.wait_for(channel.close(), 1 + deadline.left_s())
+            except TimeoutError:
+                log.warning("an ingress does not read its last frames")
+        if self._session is not None:
+            await self._session.close()
+
+    async def channel(self, url: str) -> ReplyChannel:
+        """Raises IngressGone."""
+        channel = self._channels.get(url)
+        if channel is not None:
+            return channel
+        async with self._locks.setdefault(url, asyncio.Lock()):
+            channel = self._channels.get(url)
+            if channel is None:
+                channel = await self._connect(url)
+            return channel
+
+    async def _connect(self, url: str) -> ReplyChannel:
+        # Many requests of a dead replica may still be in Kafka: they must not each wait for the same refusal.
+        failed_at_s = self._failed_at_s.get(url)
+        if failed_at_s is not None and self._clock.monotonic_s() - failed_at_s < 1.0:
+            raise IngressGone(url)
+        try:
+            websocket = await self._dial(url)
+        except IngressGone:
+            self._failed_at_s[url] = self._clock.monotonic_s()
+            raise
+        self._failed_at_s.pop(url, None)
+        socket = FrameSocket(websocket)
+        channel = ReplyChannel(socket)
+        self._channels[url] = channel
+        self._supervisor.spawn(self._run(url, channel, socket), f"reply channel {url}")
+        return channel
+
+    async def _dial(self, url: str) -> aiohttp.ClientWebSocketResponse:
+        assert self._session is not None, "channel before start"
+        tries = 0
+        while True:
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    return await self._session.ws_connect(
+                        url, heartbeat=HEARTBEAT_S, compress=0, max_msg_size=MAX_MESSAGE_BYTES
+                    )
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                tries += 1
+                if tries == CONNECT_TRIES:
+                    log.warning("an ingress cannot be reached", url=url, error=repr(error))
+                    raise IngressGone(url) from error
+            await asyncio.sleep(RETRY_DELAY_S)
+
+    async def _run(self, url: str, channel: ReplyChannel, socket: FrameSocket) -> None:
+        writer = self._supervisor.spawn(socket.run_writer(), f"reply channel writer {url}")
+        try:
+            await channel.run()
+        finally:
+            if self._channels.get(url) is channel:
+                del self._channels[url]
+                self._locks.pop(url, None)
+            await finish(writer, 0)

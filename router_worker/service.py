@@ -1,0 +1,81 @@
+"""Wires the router worker together; the only file that knows all its parts."""
+
+import os
+import socket
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry
+
+from router_worker.health import RouteHealth
+from router_worker.intake import Intake
+from router_worker.measures import WorkerMeasures
+from router_worker.reply_pool import ReplyPool
+from router_worker.serve import Server, UsableVendor, Workbench
+from router_worker.settings import WorkerSettings
+from router_worker.vendor_caller import VendorCaller
+from runtime.clock import SystemClock
+from runtime.kafka.clients import make_durable_producer, make_group_consumer, topic_name
+from runtime.kafka.dead_letters import DeadLetterLimit, DeadLetters
+from runtime.kafka.durable_producer import DurableProducer
+from runtime.kafka.record_loop import RecordLoop
+from runtime.lifecycle import Lifecycle, Supervisor
+from runtime.metrics import Metrics
+from runtime.probes import Probes
+from schemas.catalogue import Catalogue
+from schemas.topics import Topic
+
+GROUP = "router_worker"
+
+# Partitions are polled all the time, full or not, so a worker that does not poll for so long hangs.
+MAX_POLL_INTERVAL_S = 60.0
+
+
+def build(settings: WorkerSettings, catalogue: Catalogue, vendors: Mapping[str, UsableVendor]) -> Lifecycle:
+    clock = SystemClock()
+    supervisor = Supervisor()
+    metrics = Metrics(CollectorRegistry())
+    kafka = settings.kafka
+
+    usage = DurableProducer(lambda: make_durable_producer(kafka), kafka.topic_prefix, metrics)
+    pool = ReplyPool(clock, supervisor)
+    caller = VendorCaller(settings.worker, clock)
+    bench = Workbench(
+        worker_id=f"{socket.gethostname()}-{os.getpid()}",
+        catalogue=catalogue,
+        vendors=vendors,
+        caller=caller,
+        usage=usage,
+        health=RouteHealth(),
+        clock=clock,
+        supervisor=supervisor,
+        measures=WorkerMeasures(metrics),
+    )
+    dead_letters = DeadLetters(usage, clock, metrics, DeadLetterLimit(clock))
+    intake = Intake(Server(bench, pool), dead_letters, settings.worker.max_in_flight, supervisor, metrics)
+    loop = RecordLoop(
+        lambda: make_group_consumer(kafka, GROUP, max_poll_interval_s=MAX_POLL_INTERVAL_S),
+        topic_name(kafka, Topic.REQUESTS),
+        intake,
+        supervisor,
+        metrics,
+    )
+
+    lifecycle = Lifecycle(clock, supervisor, settings.lifecycle.drain_s)
+    probes = Probes(
+        settings.probe,
+        metrics,
+        {
+            "started": lambda: None if lifecycle.started else "not started yet",
+            "draining": lambda: "draining" if lifecycle.draining else None,
+            "group": lambda: None if loop.joined else "has not joined its group yet",
+            "vendors": lambda: None if vendors else "no vendor has a key here",
+        },
+    )
+    # In the order of start; stopping goes the other way: take no more, finish what is in flight, flush usage.
+    lifecycle.add("probes", probes)
+    lifecycle.add("usage producer", usage)
+    lifecycle.add("vendor caller", caller)
+    lifecycle.add("reply pool", pool)
+    lifecycle.add("intake", intake)
+    lifecycle.add("record loop", loop)
+    return lifecycle

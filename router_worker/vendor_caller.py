@@ -1,0 +1,204 @@
+"""The edge to vendors: makes one call, hands the answer to the client's stream as it comes, says how it ended.
+
+It never raises for what a vendor does; what went wrong is in the result, for the caller to route around or report.
+"""
+
+import asyncio
+
+import aiohttp
+from yarl import URL
+
+from router_worker.call_result import CallResult
+from router_worker.settings import WorkSettings
+from router_worker.stream import Interrupted, Stream
+from router_worker.vendors.vendor import Vendor, VendorCall
+from runtime.clock import Clock
+from runtime.lifecycle import Deadline
+from schemas.failures import Failure, FailureKind
+from schemas.frames import Head
+
+# Shorter than what servers use, so that we seldom write to a connection that the vendor is just closing.
+KEEPALIVE_S = 15.0
+# How far a vendor may run ahead of a slow client, per call, besides the stream's own credit: aiohttp stops reading at
+# twice this size.
+READ_BUFFER_BYTES = 64 * 1024
+# The stall timer is moved at most this often, not with every chunk.
+TIMER_GRAIN_S = 1.0
+ERROR_BODY_BYTES = 64 * 1024
+
+
+class VendorCaller:
+    def __init__(self, settings: WorkSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+        self._urls: dict[str, URL] = {}
+
+    async def start(self) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout_s),
+            read_bufsize=READ_BUFFER_BYTES,
+        )
+
+    async def stop(self, deadline: Deadline) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def call(self, vendor: Vendor, base_url: str, call: VendorCall, stream: Stream, head: Head) -> CallResult:
+        """HEAD and DATA frames go out as the answer comes; END and ERROR are left to the caller."""
+        result = CallResult()
+        settings = self._settings
+        first_byte_s = settings.first_byte_timeout_s if call.streaming else settings.answer_timeout_s
+        started_ms = self._clock.now_ms()
+        try:
+            with stream.interruptible():
+                async with asyncio.timeout(first_byte_s) as timer:
+                    await self._exchange(vendor, base_url, call, stream, head, result, timer, started_ms)
+        except Interrupted as interrupted:
+            result.outcome, result.failure = "cancelled", interrupted.failure
+        except aiohttp.ConnectionTimeoutError:
+            result.failure = Failure(kind=FailureKind.VENDOR_CONNECT_TIMEOUT)
+        except aiohttp.ClientConnectorError:
+            result.failure = Failure(kind=FailureKind.VENDOR_UNREACHABLE)
+        except TimeoutError:
+            stalled = result.first_byte_ms is not None
+            result.began = True
+            result.failure = Failure(
+                kind=FailureKind.VENDOR_STALLED if stalled else FailureKind.VENDOR_FIRST_BYTE_TIMEOUT
+            )
+        except (aiohttp.ClientError, OSError):
+            # The request was, or may have been, read by the vendor before the connection broke.
+            result.began = True
+            result.failure = Failure(kind=FailureKind.VENDOR_BROKE_OFF)
+        if result.failure is not None and result.outcome != "cancelled":
+            result.outcome = "interrupted" if result.answered else "failed"
+        return result
+
+    async def _exchange(
+        self,
+        vendor: Vendor,
+        base_url: str,
+        call: VendorCall,
+        stream: Stream,
+        head: Head,
+        result: CallResult,
+        timer: asyncio.Timeout,
+        started_ms: int,
+    ) -> None:
+        assert self._session is not None, "call before start"
+        request = vendor.build_request(call)
+        response = await self._session.post(
+            self._url(base_url + request.url_path), data=request.body, headers=request.headers, allow_redirects=False
+        )
+        whole = False
+        try:
+            result.status = response.status
+            result.vendor_request_id = vendor.request_id(response.headers)
+            if not 200 <= response.status < 300:
+                body = await response.content.read(ERROR_BODY_BYTES)
+                result.failure = vendor.classify_error(response.status, response.headers, body, self._clock.now_ms())
+                return
+            result.began = True
+            if call.streaming:
+                await self._stream(vendor, call, response, stream, head, result, timer, started_ms)
+            else:
+                await self._plain(vendor, call, response, stream, head, result, timer, started_ms)
+            whole = result.failure is None
+        finally:
+            if whole:
+                response.release()
+            else:
+                # Closing tells the vendor to stop; a connection with half an answer on it is of no further use.
+                response.close()
+
+    def _url(self, text: str) -> URL:
+        url = self._urls.get(text)
+        if url is None:
+            url = self._urls[text] = URL(text, encoded=True)
+        return url
+
+    async def _plain(
+        self,
+        vendor: Vendor,
+        call: VendorCall,
+        response: aiohttp.ClientResponse,
+        stream: Stream,
+        head: Head,
+        result: CallResult,
+        timer: asyncio.Timeout,
+        started_ms: int,
+    ) -> None:
+        timer.reschedule(asyncio.get_running_loop().time() + self._settings.stall_timeout_s)
+        result.first_byte_ms = self._clock.now_ms() - started_ms
+        body = await _read_limited(response, self._settings.max_answer_bytes)
+        if body is None:
+            result.failure = Failure(kind=FailureKind.VENDOR_GARBLED, message="The vendor's answer is too large.")
+            return
+        parsed = vendor.parse_response(call, response.status, response.headers, body)
+        if isinstance(parsed, Failure):
+            result.failure = parsed
+            return
+        result.tokens = parsed.tokens
+        result.output_bytes = parsed.output_bytes
+        result.vendor_request_id = result.vendor_request_id or parsed.vendor_request_id
+        timer.reschedule(None)  # what may still take long is the client, not the vendor
+        result.answered = True
+        stream.send_head(head)
+        answer = parsed.body_for_client
+        for start in range(0, len(answer), READ_BUFFER_BYTES):
+            await stream.send_data(answer[start : start + READ_BUFFER_BYTES])
+
+    async def _stream(
+        self,
+        vendor: Vendor,
+        call: VendorCall,
+        response: aiohttp.ClientResponse,
+        stream: Stream,
+        head: Head,
+        result: CallResult,
+        timer: asyncio.Timeout,
+        started_ms: int,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        parser = vendor.open_stream(call)
+        moved_at_s = 0.0
+        try:
+            while not parser.ended:
+                data = await response.content.readany()
+                output = parser.feed(data) if data else parser.finish()
+                if output:
+                    if not result.answered:
+                        result.answered = True
+                        result.first_byte_ms = self._clock.now_ms() - started_ms
+                        stream.send_head(head)
+                    if not stream.has_credit:
+                        timer.reschedule(None)  # a slow client must not look like a stalled vendor
+                        moved_at_s = 0.0
+                    await stream.send_data(output)
+                now_s = loop.time()
+                if result.answered and now_s - moved_at_s >= TIMER_GRAIN_S:
+                    timer.reschedule(now_s + self._settings.stall_timeout_s)
+                    moved_at_s = now_s
+                if not data:
+                    break
+        finally:
+            result.tokens = parser.tokens
+            result.output_bytes = parser.output_bytes
+            result.vendor_request_id = result.vendor_request_id or parser.vendor_request_id
+        result.failure = parser.failure
+
+
+async def _read_limited(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes | None:
+    """The whole body; None if it is larger than the limit."""
+    if response.content_length is not None:
+        return await response.read() if response.content_length <= limit_bytes else None
+    parts: list[bytes] = []
+    size = 0
+    while data := await response.content.readany():
+        size += len(data)
+        if size > limit_bytes:
+            return None
+        parts.append(data)
+    return b"".join(parts)

@@ -1,0 +1,81 @@
+"""The client's body, changed for a vendor only where it must be."""
+
+import msgspec
+
+from router_worker.vendors.json_fields import Fields, read_fields, to_raw, write_fields
+from router_worker.vendors.row import CapField, Quirks
+from router_worker.vendors.vendor import VendorCall
+
+# Fields of the gateway's own: they mean nothing to a vendor, and may say who the customer is.
+GATEWAY_FIELDS = (
+    "models",
+    "vendor",
+    "vendors",
+    "tags",
+    "project_id",
+    "customer",
+    "routing_policy",
+    "zero_data_retention",
+    "include_routing_metadata",
+)
+_CAP_FIELDS: tuple[CapField, ...] = ("max_tokens", "max_completion_tokens")
+_INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
+_TRUE = msgspec.Raw(b"true")
+
+
+def vendor_body(call: VendorCall, quirks: Quirks) -> bytes:
+    """Raises ValueError if the body is not a JSON object; the surface has checked that before."""
+    fields = read_fields(call.body)
+    if fields is None:
+        raise ValueError("the body is not a JSON object")
+    for name in GATEWAY_FIELDS:
+        fields.pop(name, None)
+    for name in quirks.dropped:
+        fields.pop(name, None)
+    fields["model"] = to_raw(call.vendor_model)
+    if quirks.stream_usage == "always":
+        fields.pop("stream_options", None)
+    elif call.streaming:
+        fields["stream_options"] = _with_usage(fields.get("stream_options"))
+    fields = _renamed(fields, quirks)
+    _cap(fields, quirks.cap_field, call.max_output_tokens)
+    return write_fields(fields)
+
+
+def _with_usage(given: msgspec.Raw | None) -> msgspec.Raw:
+    options = None if given is None else read_fields(bytes(given))
+    if not options:
+        return _INCLUDE_USAGE
+    options["include_usage"] = _TRUE
+    return msgspec.Raw(write_fields(options))
+
+
+def _renamed(fields: Fields, quirks: Quirks) -> Fields:
+    """Renames in place, so that the order of fields stays. A field that has the new name already wins."""
+    other = _CAP_FIELDS[1 - _CAP_FIELDS.index(quirks.cap_field)]
+    if other in fields and quirks.cap_field in fields:
+        caps = [cap for cap in (_number(fields.pop(other)), _number(fields[quirks.cap_field])) if cap is not None]
+        if caps:
+            fields[quirks.cap_field] = to_raw(min(caps))
+    names = {other: quirks.cap_field, **quirks.renamed}
+    if names.keys().isdisjoint(fields):
+        return fields
+    return {
+        names.get(name, name): value for name, value in fields.items() if name not in names or names[name] not in fields
+    }
+
+
+def _cap(fields: Fields, name: str, max_output_tokens: int | None) -> None:
+    if max_output_tokens is None:
+        return
+    given = fields.get(name)
+    cap = None if given is None else _number(given)
+    if cap is None or cap > max_output_tokens:
+        fields[name] = to_raw(max_output_tokens)
+
+
+def _number(raw: msgspec.Raw) -> int | None:
+    try:
+        return msgspec.json.decode(raw, type=int)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,249 @@
+"""A stream of OpenAI-like chunks: what the client gets of it, its usage, and whether it ended as it should.
+
+Chunks that fit a template (`openai_template`) are passed on unparsed; every other one is read whole.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from router_worker.vendors.json_fields import (
+    NULL,
+    read_fields,
+    to_raw,
+    with_model,
+    without_half_pairs,
+    write_fields,
+)
+from router_worker.vendors.openai_errors import classify_in_answer
+from router_worker.vendors.openai_template import Template, learn
+from router_worker.vendors.openai_usage import find_tokens
+from router_worker.vendors.row import Quirks
+from router_worker.vendors.sse import SseReader
+from router_worker.vendors.vendor import VendorCall
+from schemas.failures import Failure, FailureKind
+from schemas.usage import TokenCounts
+
+DONE = b"[DONE]"
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+# How many templates are tried, one after the other, without one being of use.
+TEMPLATES_UNUSED = 8
+_ABSENT = msgspec.Raw(NULL)
+
+
+class _Function(msgspec.Struct):
+    arguments: msgspec.Raw = _ABSENT
+
+
+class _ToolCall(msgspec.Struct):
+    function: _Function | None = None
+
+
+class _Delta(msgspec.Struct):
+    content: msgspec.Raw = _ABSENT
+    reasoning_content: msgspec.Raw = _ABSENT
+    reasoning: msgspec.Raw = _ABSENT
+    refusal: msgspec.Raw = _ABSENT
+    tool_calls: list[_ToolCall] | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+    usage: msgspec.Raw = _ABSENT
+
+
+class _Groq(msgspec.Struct):
+    usage: msgspec.Raw = _ABSENT
+
+
+class _Chunk(msgspec.Struct):
+    id: str | None = None
+    object: msgspec.Raw = _ABSENT
+    model: msgspec.Raw = _ABSENT
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = _ABSENT
+    x_groq: _Groq | None = None
+    error: msgspec.Raw = _ABSENT
+
+    @property
+    def is_error(self) -> bool:
+        return bytes(self.error) != NULL or bytes(self.object) == b'"error"'
+
+    def usages(self) -> list[msgspec.Raw]:
+        """Wherever vendors put it, the best place first."""
+        places = [self.usage]
+        if self.x_groq is not None:
+            places.append(self.x_groq.usage)
+        places += [choice.usage for choice in self.choices or ()]
+        return [place for place in places if place is not _ABSENT]
+
+
+_CHUNK = msgspec.json.Decoder(_Chunk)
+
+
+class OpenAiStream:
+    """Implements `vendor.StreamParser`."""
+
+    def __init__(self, call: VendorCall, quirks: Quirks) -> None:
+        self._call = call
+        self._quirks = quirks
+        self._model = to_raw(call.model_id)
+        self._sse = SseReader()
+        self._template: Template | None = None
+        self._templates_left = TEMPLATES_UNUSED
+        self._finished_choices: set[int] = set()
+        self._done = False
+        self.tokens: TokenCounts | None = None
+        self.failure: Failure | None = None
+        self.complete = False
+        self.chunks = 0
+        self.output_bytes = 0
+        self.finish_reason: str | None = None
+        self.vendor_request_id: str | None = None
+        self._not_sse: bytes | None = b""
+
+    @property
+    def ended(self) -> bool:
+        return self._done or self.failure is not None
+
+    def feed(self, data: bytes) -> bytes:
+        if self.ended:
+            return b""
+        if self._not_sse is not None:
+            self._keep_start(data)
+        out: list[bytes] = []
+        for name, payload in self._sse.feed(data):
+            self._event(name, payload, out.append)
+            if self.ended:
+                break
+        if self._sse.buffered_bytes > MAX_EVENT_BYTES:
+            self._fail(FailureKind.VENDOR_GARBLED)
+        return b"".join(out)
+
+    def finish(self) -> bytes:
+        out: list[bytes] = []
+        if not self.ended:
+            self._last_event(out.append)
+            self._close(out.append)
+        return b"".join(out)
+
+    def _last_event(self, emit: Callable[[bytes], None]) -> None:
+        last = self._sse.rest()
+        # What the end cut off is not JSON any more; then it is not garbled, but broken off.
+        if last is not None and (last[1].strip() == DONE or read_fields(last[1]) is not None):
+            self._event(*last, emit)
+
+    def _close(self, emit: Callable[[bytes], None]) -> None:
+        if self.ended:
+            return
+        if len(self._finished_choices) >= self._call.choices:
+            # Some vendors just close; clients wait for the mark.
+            self._end(emit)
+        elif self.chunks == 0 and self._not_sse:
+            self._judge_what_is_no_stream(self._not_sse)
+        else:
+            self._fail(FailureKind.VENDOR_BROKE_OFF)
+
+    def _event(self, name: bytes, payload: bytes, emit: Callable[[bytes], None]) -> None:
+        template = self._template
+        if template is not None and template.fits(payload):
+            self._templates_left = TEMPLATES_UNUSED
+            self.chunks += 1
+            self.output_bytes += len(payload) - template.overhead_bytes
+            emit(template.for_client(payload))
+        elif (stripped := payload.strip()) == DONE:
+            self._end(emit)
+        elif stripped:
+            self._read_chunk(name, stripped.replace(b"\n", b" "), emit)
+
+    def _end(self, emit: Callable[[bytes], None]) -> None:
+        if self.chunks == 0:
+            self._fail(FailureKind.VENDOR_GARBLED)
+            return
+        self._done = self.complete = True
+        emit(b"data: [DONE]\n\n")
+
+    def _read_chunk(self, name: bytes, payload: bytes, emit: Callable[[bytes], None]) -> None:
+        try:
+            chunk, is_strict = _decode(payload)
+            if name == b"error" or chunk.is_error:
+                self.failure = classify_in_answer(payload, after_chunks=self.chunks > 0)
+                return
+            for_client = self._for_client(payload, chunk.model, is_strict=is_strict)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            self._fail(FailureKind.VENDOR_GARBLED)
+            return
+        tokens = find_tokens(chunk.usages(), reasoning_apart=self._quirks.reasoning_apart)
+        if chunk.choices is None and tokens is None:
+            # A vendor's own sort of event: clients of this API would take it for a chunk, and look for its choices.
+            return
+        self.chunks += 1
+        self.vendor_request_id = self.vendor_request_id or chunk.id
+        if tokens is not None:
+            self.tokens = tokens
+            if not chunk.choices and not self._call.client_wants_usage:
+                return
+        emit(b"data: " + for_client + b"\n\n")
+        texts: list[bytes] = []
+        for choice in chunk.choices or ():
+            texts += _texts(choice.delta)
+            if choice.finish_reason is not None:
+                self._finished_choices.add(choice.index)
+                self.finish_reason = choice.finish_reason
+        # Each token stands for at least one byte between the quotes.
+        self.output_bytes += sum(map(len, texts)) - 2 * len(texts)
+        if len(texts) == 1 and is_strict and tokens is None and self.finish_reason is None:
+            self._learn(payload, texts[0], chunk.model)
+
+    def _learn(self, payload: bytes, text: bytes, model: msgspec.Raw) -> None:
+        if self._templates_left:
+            # Something else varies from chunk to chunk with some vendors: then no template will ever fit.
+            self._templates_left -= 1
+            self._template = learn(payload, text, model, self._model) or self._template
+
+    def _for_client(self, payload: bytes, model: msgspec.Raw, *, is_strict: bool) -> bytes:
+        if model is _ABSENT or bytes(model) == bytes(self._model):
+            return payload
+        fields = read_fields(payload) if is_strict else None
+        if fields is None:
+            return with_model(payload, self._call.model_id)
+        fields["model"] = self._model
+        return write_fields(fields)
+
+    def _keep_start(self, data: bytes) -> None:
+        """Keeps what comes while it looks like one JSON object rather than events, to say at the end what it was."""
+        assert self._not_sse is not None
+        start = self._not_sse + data
+        looks_like_json = start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"")
+        self._not_sse = start if looks_like_json and len(start) <= MAX_EVENT_BYTES else None
+
+    def _judge_what_is_no_stream(self, data: bytes) -> None:
+        fields = read_fields(data.strip())
+        if fields is not None and ("error" in fields or "choices" not in fields):
+            self.failure = classify_in_answer(data, after_chunks=False)
+        else:
+            self._fail(FailureKind.VENDOR_GARBLED)
+
+    def _fail(self, kind: FailureKind) -> None:
+        self.failure = Failure(kind=kind)
+
+
+def _decode(payload: bytes) -> tuple[_Chunk, bool]:
+    """The chunk, and whether it is JSON by the strict rules. Raises DecodeError if it is not by the lax ones either."""
+    try:
+        return _CHUNK.decode(payload), True
+    except msgspec.DecodeError:
+        return _CHUNK.decode(without_half_pairs(payload)), False
+
+
+def _texts(delta: _Delta | None) -> list[bytes]:
+    """The generated strings of a chunk, in JSON, with their quotes."""
+    if delta is None:
+        return []
+    raws = [delta.content, delta.reasoning_content, delta.reasoning, delta.refusal]
+    if delta.tool_calls:
+        raws += [call.function.arguments for call in delta.tool_calls if call.function is not None]
+    texts = [bytes(raw) for raw in raws if raw is not _ABSENT]
+    return [text for text in texts if text[:1] == b'"']

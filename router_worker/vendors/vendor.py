@@ -1,0 +1,127 @@
+"""The interface of every vendor's wire format: bytes in, bytes and usage out. No I/O and no clock.
+
+The caller's way through it, for one attempt:
+
+    request = vendor.build_request(call)
+    ... POST row.base_url + request.url_path ...
+    status not 2xx          vendor.classify_error(status, headers, body, now_ms)
+    2xx, not streaming      vendor.parse_response(call, status, headers, body)
+    2xx, streaming          parser = vendor.open_stream(call); parser.feed(...) ...; parser.finish()
+
+Headers are looked up in lower case: give a case-insensitive mapping (aiohttp's is one) or lower-case keys.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.failures import Failure
+from schemas.usage import TokenCounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendorCall:
+    """One attempt. `body` is the client's, untouched; it must be a JSON object (`surfaces` has checked that).
+
+    model_id: the catalogue's name, which the client sees in the answer. vendor_model: the vendor's own name for it.
+    client_wants_usage: the client itself asked for a usage chunk. max_output_tokens: cap per choice that the vendor is
+    told, over whatever higher cap the client gave; None leaves the client's. choices: how many answers were asked for
+    (`n`). attempt_id: sent along, so that a vendor's log can be matched with ours.
+    """
+
+    body: bytes
+    model_id: str
+    vendor_model: str
+    streaming: bool
+    api_key: str | None
+    client_wants_usage: bool = False
+    max_output_tokens: int | None = None
+    choices: int = 1
+    attempt_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VendorRequest:
+    """`url_path` is appended to the row's base URL. `headers` hold the vendor's key: never log them."""
+
+    url_path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedResponse:
+    """A whole answer. `tokens` is None when the vendor gave no usage figures that can be read."""
+
+    body_for_client: bytes
+    tokens: TokenCounts | None
+    finish_reason: str | None
+    vendor_request_id: str | None
+    output_bytes: int
+
+
+class StreamParser(Protocol):
+    """One stream. `feed` and `finish` return what the client gets now; it may be empty.
+
+    Before the first non-empty return nothing of the answer exists for the client, so the attempt may still be given up
+    for another route: keep-alive comments are therefore swallowed.
+    """
+
+    @property
+    def tokens(self) -> TokenCounts | None:
+        """The last usage figures seen; None before any."""
+
+    @property
+    def failure(self) -> Failure | None:
+        """Set by `feed` on an error in the stream or bytes that are no stream, by `finish` also on an early end.
+
+        Once it is set, nothing more is returned for the client: it is the caller who says it to the ingress.
+        """
+
+    @property
+    def complete(self) -> bool:
+        """The answer is whole: its end was seen. True only without a failure."""
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will come of reading on: the end marker or a failure was seen."""
+
+    @property
+    def chunks(self) -> int:
+        """Chunks of answer read. With any, the vendor has worked, so without `tokens` an estimate is due."""
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes of generated text seen so far, JSON escapes included: for `estimate.output_tokens_bound`."""
+
+    @property
+    def finish_reason(self) -> str | None: ...
+
+    @property
+    def vendor_request_id(self) -> str | None:
+        """The vendor's id of the answer, from the stream itself; prefer `Vendor.request_id` of the headers."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes bytes as they come, cut anywhere. Never raises for what a vendor sends."""
+
+    def finish(self) -> bytes:
+        """The vendor closed the stream. Call once; afterwards `failure` or `complete` is set."""
+
+
+class Vendor(Protocol):
+    """One vendor: a wire format with a row's data. Stateless, so one serves all attempts."""
+
+    def build_request(self, call: VendorCall) -> VendorRequest: ...
+
+    def parse_response(
+        self, call: VendorCall, status: int, headers: Mapping[str, str], body: bytes
+    ) -> ParsedResponse | Failure:
+        """A 2xx answer of a call that did not stream. A Failure if it is an error in disguise, or unreadable."""
+
+    def open_stream(self, call: VendorCall) -> StreamParser: ...
+
+    def classify_error(self, status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> Failure:
+        """An answer that is not 2xx. `now_ms` (unix) turns a Retry-After date into seconds."""
+
+    def request_id(self, headers: Mapping[str, str]) -> str | None:
+        """The vendor's id of the call, for support cases."""

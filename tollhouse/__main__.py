@@ -1,0 +1,54 @@
+"""`tollhouse <command>`: everything that the image and the Makefile call."""
+
+import importlib
+import sys
+from collections.abc import Callable
+
+USAGE = """usage: tollhouse <command> [options]
+
+services (each takes --validate: check the settings and exit)
+  ingress             the API for clients
+  router-worker       calls the vendors
+  billing-consumer    writes usage to ClickHouse
+
+set-up, safe to repeat
+  topics              create the Kafka topics
+  migrate             bring the ClickHouse schema up to date
+
+one machine
+  local up|down       the whole fleet, for development (see 'make help')
+"""
+
+# Imported only when asked for: an ingress should not load ClickHouse's client, nor a worker the local stack.
+_MODULES = {
+    "ingress": "ingress.__main__",
+    "router-worker": "router_worker.__main__",
+    "billing-consumer": "billing_consumer.__main__",
+    "topics": "tollhouse.topics",
+    "migrate": "tollhouse.migrate",
+    "local": "deploy.local.command",
+}
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        sys.exit(0 if arguments else 2)
+    run = _command(arguments[0])
+    if run is None:
+        print(f"tollhouse: there is no command '{arguments[0]}'\n\n{USAGE}", end="", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(run(arguments[1:]))
+
+
+def _command(name: str) -> Callable[[list[str]], int] | None:
+    module = _MODULES.get(name)
+    if module is None:
+        return None
+    run: Callable[[list[str]], int] = importlib.import_module(module).run
+    return run
+
+
+if __name__ == "__main__":
+    main()
