@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from aiohttp import web
+from prometheus_client import Counter
 
 from ingress.admission import Admission
 from ingress.answer import REQUEST_ID_HEADER, AnswerFailed, AnswerWriter
@@ -58,6 +59,7 @@ class HttpApi:
         self._answers = AnswerWriter(clock, settings.heartbeat_s)
         self._models = ModelsPage(catalogue)
         self._responses = metrics.counter("tollhouse_ingress_responses_total")
+        self._responses_of: dict[int, Counter] = {}
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
         self._open_handlers = 0
@@ -122,8 +124,15 @@ class HttpApi:
             self._open_handlers -= 1
         if self._draining:
             response.force_close()
-        self._responses.labels(surface="openai.chat", status=str(response.status)).inc()
+        self._count(response.status)
         return response
+
+    def _count(self, status: int) -> None:
+        counter = self._responses_of.get(status)
+        if counter is None:
+            # Looking a label set up anew costs more than counting, on the path of every request.
+            counter = self._responses_of[status] = self._responses.labels(surface="openai.chat", status=str(status))
+        counter.inc()
 
     def _refuse(self, failure: Failure, request_id: str | None = None) -> web.Response:
         headers = {"Content-Type": "application/json"}

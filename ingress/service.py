@@ -16,6 +16,7 @@ from runtime.clock import SystemClock
 from runtime.kafka.clients import make_durable_producer, make_queue_producer, make_reader, topic_name
 from runtime.kafka.durable_producer import DurableProducer
 from runtime.kafka.queue_producer import QueueProducer
+from runtime.kafka.sticky_partitioner import StickyPartitioner
 from runtime.kafka.table_reader import TableReader
 from runtime.lifecycle import Lifecycle, Supervisor
 from runtime.metrics import Metrics
@@ -37,7 +38,7 @@ def build(settings: IngressSettings, catalogue: Catalogue, tenants: Tenants) -> 
 
     usage = DurableProducer(lambda: make_durable_producer(kafka), kafka.topic_prefix, metrics)
     producer = QueueProducer(
-        lambda: make_queue_producer(kafka),
+        lambda: make_queue_producer(kafka, StickyPartitioner(clock, os.getpid())),
         topic_name(kafka, Topic.REQUESTS),
         api.confirm_within_s,
         clock,

@@ -16,7 +16,7 @@ from runtime.shared_settings import (
 class WorkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`max_in_flight`: requests served at once by this process; with so many, its partitions are paused.
     `connect_timeout_s`, `first_byte_timeout_s` (until an event stream's first chunk), `answer_timeout_s` (until a plain
-    answer starts, which is when it is finished): after them the next route is tried. `stall_timeout_s`: silence in the
+    answer is whole): after them the next route is tried. `stall_timeout_s`: silence in the
     middle of an answer. `max_answer_bytes`: of a plain answer, which is held in memory."""
 
     max_in_flight: Count = 1000

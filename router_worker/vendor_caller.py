@@ -130,7 +130,6 @@ class VendorCaller:
         timer: asyncio.Timeout,
         started_ms: int,
     ) -> None:
-        timer.reschedule(asyncio.get_running_loop().time() + self._settings.stall_timeout_s)
         result.first_byte_ms = self._clock.now_ms() - started_ms
         body = await _read_limited(response, self._settings.max_answer_bytes)
         if body is None:
@@ -143,11 +142,12 @@ class VendorCaller:
         result.tokens = parsed.tokens
         result.output_bytes = parsed.output_bytes
         result.vendor_request_id = result.vendor_request_id or parsed.vendor_request_id
-        timer.reschedule(None)  # what may still take long is the client, not the vendor
         result.answered = True
         stream.send_head(head)
         answer = parsed.body_for_client
         for start in range(0, len(answer), READ_BUFFER_BYTES):
+            if not stream.has_credit:
+                timer.reschedule(None)  # what may still take long is the client, not the vendor
             await stream.send_data(answer[start : start + READ_BUFFER_BYTES])
 
     async def _stream(

@@ -116,8 +116,6 @@ class OpenAiStream:
         out: list[bytes] = []
         for name, payload in self._sse.feed(data):
             self._event(name, payload, out.append)
-            if self.ended:
-                break
         if self._sse.buffered_bytes > MAX_EVENT_BYTES:
             self._fail(FailureKind.VENDOR_GARBLED)
         return b"".join(out)
@@ -147,6 +145,8 @@ class OpenAiStream:
             self._fail(FailureKind.VENDOR_BROKE_OFF)
 
     def _event(self, name: bytes, payload: bytes, emit: Callable[[bytes], None]) -> None:
+        if self.ended:
+            return
         template = self._template
         if template is not None and template.fits(payload):
             self._templates_left = TEMPLATES_UNUSED

@@ -1,0 +1,184 @@
+"""TOML files → `schemas.catalogue.Catalogue`. Every problem at once, each with its file, model and field.
+
+    [models."my-model"]                  # the model's id, in lower case
+    name = "My Model"
+    provider = "me"
+
+    [[models."my-model".routes]]         # in the order in which they are tried
+    vendor = "my-vllm"
+    vendor_model = "org/my-model"
+    context_tokens = 32768
+    max_output_tokens = 8192
+    capabilities = ["streaming", "tools"]
+    prices = [{ start = 2026-01-01, input = "0", output = "0", source = "own hardware" }]
+
+Of files that define the same model the last wins, with the whole model. Money is USD per million tokens, as a string: a
+float would round before anybody could count.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import msgspec
+
+from schemas.catalogue import Catalogue, Model, Price, Route
+
+BUILT_IN_FILE = Path(__file__).with_name("models.toml")
+
+_MODEL_ID = re.compile(r"[^\sA-Z]+")
+_StructT = TypeVar("_StructT", bound=msgspec.Struct)
+
+
+class InvalidCatalogue(Exception):
+    """Everything that is wrong, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def load_catalogue(overlay_files: Iterable[str | Path]) -> Catalogue:
+    """The built-in models with the files' models over them. Raises InvalidCatalogue."""
+    problems: list[str] = []
+    documents: list[tuple[str, Mapping[str, Any]]] = []
+    for path in (BUILT_IN_FILE, *map(Path, overlay_files)):
+        try:
+            documents.append((str(path), tomllib.loads(path.read_text(encoding="utf-8"))))
+        except OSError as error:
+            problems.append(f"{path}: {error.strerror}")
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            problems.append(f"{path}: {error}")
+    return build_catalogue(documents, problems)
+
+
+def build_catalogue(documents: Iterable[tuple[str, Mapping[str, Any]]], problems: list[str]) -> Catalogue:
+    """Pure: parsed files, each with its name for messages, and the problems so far. Raises InvalidCatalogue."""
+    models: dict[str, tuple[str, Model]] = {}
+    for file, document in documents:
+        problems += [f"{file}: {name}: there is no such table" for name in document if name != "models"]
+        tables = document.get("models", {})
+        if not isinstance(tables, Mapping):
+            problems.append(f"{file}: models: expected a table of models")
+            continue
+        for model_id, table in tables.items():
+            model = _read_model(model_id, table, f"{file}: {model_id}", problems)
+            if model is not None:
+                models[model_id] = (file, model)
+    _refuse_duplicate_names(models, problems)
+    if problems:
+        raise InvalidCatalogue(problems)
+    return Catalogue(tuple(model for _, model in models.values()))
+
+
+def _read_model(model_id: str, table: Any, where: str, problems: list[str]) -> Model | None:
+    before = len(problems)
+    if not _MODEL_ID.fullmatch(model_id):
+        problems.append(f"{where}: a model's id has no capital letters and no spaces")
+    if isinstance(table, Mapping) and "model_id" in table:
+        problems.append(f"{where}: model_id: is the table's own name")
+    model = _read_struct(Model, table, where, problems, {"model_id": model_id}, routes=_read_routes)
+    return model if len(problems) == before else None
+
+
+def _read_routes(value: Any, where: str, problems: list[str]) -> tuple[Route, ...]:
+    routes = [
+        _read_struct(Route, table, f"{where}[{number}]", problems, {}, prices=_read_prices)
+        for number, table in enumerate(_list(value, where, problems))
+    ]
+    seen: set[tuple[str, str]] = set()
+    for number, route in enumerate(routes):
+        if route is None:
+            continue
+        if (route.vendor, route.vendor_model) in seen:
+            problems.append(f"{where}[{number}]: the model has this vendor and vendor_model already")
+        seen.add((route.vendor, route.vendor_model))
+        problems += [
+            f"{where}[{number}].{name}: must be positive"
+            for name in ("context_tokens", "max_output_tokens")
+            if getattr(route, name) <= 0
+        ]
+    return tuple(route for route in routes if route is not None)
+
+
+def _read_prices(value: Any, where: str, problems: list[str]) -> tuple[Price, ...]:
+    prices = [
+        _read_struct(Price, table, f"{where}[{number}]", problems, {})
+        for number, table in enumerate(_list(value, where, problems))
+    ]
+    whole = sorted((price for price in prices if price is not None), key=lambda price: price.start)
+    starts = [price.start for price in whole]
+    problems += [
+        f"{where}: two prices start on {start}" for start in sorted({s for s in starts if starts.count(s) > 1})
+    ]
+    return tuple(whole)
+
+
+def _read_struct(
+    struct_type: type[_StructT],
+    table: Any,
+    where: str,
+    problems: list[str],
+    given: Mapping[str, Any],
+    **readers: Any,
+) -> _StructT | None:
+    """Field by field, because msgspec stops at the first problem and an operator wants to hear of all."""
+    if not isinstance(table, Mapping):
+        problems.append(f"{where}: expected a table")
+        return None
+    before = len(problems)
+    fields = {field.name: field for field in msgspec.structs.fields(struct_type) if field.name not in given}
+    problems += [
+        f"{where}: {name}: there is no such field" for name in table if name not in fields and name not in given
+    ]
+    values = dict(given)
+    for name, field in fields.items():
+        if name not in table:
+            if field.required:
+                problems.append(f"{where}: {name}: is required")
+        elif name in readers:
+            values[name] = readers[name](table[name], f"{where}: {name}", problems)
+        else:
+            try:
+                values[name] = _read_value(table[name], field.type)
+            except (ValueError, msgspec.ValidationError) as error:
+                problems.append(f"{where}: {name}: {error}")
+    return struct_type(**values) if len(problems) == before else None
+
+
+def _read_value(value: Any, wanted: Any) -> Any:
+    if wanted is Decimal or Decimal in get_args(wanted):
+        return _read_money(value)
+    return msgspec.convert(value, wanted)
+
+
+def _read_money(value: Any) -> Decimal:
+    if not isinstance(value, str):
+        raise ValueError('write money as a string, like "0.10"')
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        raise ValueError("is not a decimal number") from None
+    if not amount.is_finite() or amount < 0:
+        raise ValueError("must be a finite amount, not below zero")
+    return amount
+
+
+def _list(value: Any, where: str, problems: list[str]) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        problems.append(f"{where}: expected a list with at least one entry")
+        return []
+    return value
+
+
+def _refuse_duplicate_names(models: Mapping[str, tuple[str, Model]], problems: list[str]) -> None:
+    owners: dict[str, str] = {}
+    for model_id, (file, model) in models.items():
+        names = {model_id, f"{model.provider}/{model_id}", model.name, *model.aliases}
+        for name in sorted({name.lower() for name in names}):
+            owner = owners.setdefault(name, model_id)
+            if owner != model_id:
+                problems.append(f"{file}: {model_id}: the name {name!r} is that of {owner!r} already")
