@@ -1,6 +1,6 @@
-"""A closed-loop load generator: N clients, each with one connection, each sending its next request when it has its answer.
+"""A closed-loop load generator: N clients, one connection each, each asking again when it has its answer.
 
-    python -m bench.load --url http://127.0.0.1:8080 --key th_... --model sim-echo --clients 64 --requests 10000 [--stream]
+    python -m bench.load --url http://127.0.0.1:8080 --key th_... --clients 64 --requests 10000 [--stream]
 
 Prints one JSON object: requests, failures, seconds, requests per second, latencies in milliseconds.
 It reads responses with a bare parser, so that the generator takes as little of the shared cores as it can.
