@@ -1,1 +1,1 @@
-"""Measurements that can be repeated. Figures are in `results.md`: compare ratios within a run, not times between runs."""
+"""Measurements that can be repeated. Figures are in `results.md`: compare ratios within a run, not between runs."""

@@ -1,19 +1,19 @@
 """The exactly-once loop (G3): usage from Kafka to ClickHouse, through kill -9 at any moment.
 
-One cycle handles one batch of each partition that has records. Its six steps are in `_cycle`, in the order that makes it
-right, each with what happens when the process dies, or the step fails, there.
+One cycle handles one batch of each partition that has records. Its six steps are in `_cycle`, in the order that makes
+it right, each with what happens when the process dies, or the step fails, there.
 
-Everything rests on one rule: *a batch's bounds are in Kafka before its first row is in ClickHouse*. Then whoever owns the
-partition next writes exactly the same batch with the same token, and ClickHouse counts it once.
+Everything rests on one rule: *a batch's bounds are in Kafka before its first row is in ClickHouse*. Then whoever owns
+the partition next writes exactly the same batch with the same token, and ClickHouse counts it once.
 
-A zombie is a consumer that has lost its partition and does not know it. It cannot plan or finish a batch (Kafka refuses a
-commit from an old generation). But it may still be inserting one that it had planned. The new owner inserts that same
+A zombie is a consumer that has lost its partition and does not know it. It cannot plan or finish a batch (Kafka refuses
+a commit from an old generation). But it may still be inserting one that it had planned. The new owner inserts that same
 batch, from the plan, so the zombie's rows carry the same token and are dropped. That holds as long as the token is
-remembered: migrate.DEDUPLICATION_WINDOW blocks. A zombie has one HTTP request left at most (`clickhouse.timeout_s`),
-because each further try is preceded by a commit.
+remembered: migrate.DEDUPLICATION_WINDOW blocks. A zombie cannot go on for so long, because no try at ClickHouse starts
+later than PROOF_HOLDS_S after a commit, and none takes longer than `clickhouse.timeout_s`.
 
-On revocation the cycle is cut off wherever it is. Nothing is lost: a batch that was not planned comes again, one that was
-is replayed. The same path serves every other failure: forget the places, read them anew, go on from there.
+On revocation the cycle is cut off wherever it is. Nothing is lost: a batch that was not planned comes again, one that
+was is replayed. The same path serves every other failure: forget the places, read them anew, go on from there.
 """
 
 import asyncio
@@ -41,6 +41,7 @@ log = structlog.get_logger(__name__)
 ResultT = TypeVar("ResultT")
 
 PARALLEL_INSERTS = 4
+PROOF_HOLDS_S = 10.0
 
 
 class _Stopping(Exception):
@@ -83,6 +84,7 @@ class BatchLoop(ConsumerRebalanceListener):
         self._working = asyncio.Lock()
         self._leash: asyncio.Timeout | None = None
         self._in_batch = False
+        self._proven_at_s = 0.0
         self.joined = False
 
     async def start(self) -> None:
@@ -227,9 +229,11 @@ class BatchLoop(ConsumerRebalanceListener):
                 raise result
 
     async def _insist(self, batches: Sequence[Batch], work: Callable[[], Awaitable[ResultT]]) -> ResultT:
-        """Tries until ClickHouse answers, as a member of the group that proves before each try that it still is one."""
+        """Tries until ClickHouse answers, and makes sure that the batches are still ours."""
         backoff_s = self._settings.backoff_s
         while True:
+            if self._clock.monotonic_s() - self._proven_at_s > PROOF_HOLDS_S:
+                await self._commit_plans(batches)
             try:
                 return await work()
             except StoreUnavailable as error:
@@ -238,10 +242,11 @@ class BatchLoop(ConsumerRebalanceListener):
                 raise _Stopping
             backoff_s = min(2 * backoff_s, self._settings.max_backoff_s)
             await self._reader.stay_member(self._owned)
-            await self._commit_plans(batches)
 
     async def _commit_plans(self, batches: Sequence[Batch]) -> None:
+        proven_at_s = self._clock.monotonic_s()
         await self._commit({_key(batch): (batch.bounds.first, encode_plan(batch.bounds.end)) for batch in batches})
+        self._proven_at_s = proven_at_s
 
     async def _commit(self, positions: dict[TopicPartition, tuple[int, str]]) -> None:
         await self._consumer.commit(positions)

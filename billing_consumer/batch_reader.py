@@ -16,7 +16,7 @@ POLL_S = 0.25
 
 
 class BatchReader:
-    """`stopping()` is looked at between fetches: a reader that must stop gives back nothing, and has changed nothing."""
+    """`stopping()` is looked at between fetches: a reader that must stop gives back nothing, and nothing is changed."""
 
     def __init__(self, consumer: AIOKafkaConsumer, clock: Clock, stopping: Callable[[], bool]) -> None:
         self._consumer: Any = consumer
@@ -24,7 +24,7 @@ class BatchReader:
         self._stopping = stopping
 
     async def wait(self) -> None:
-        """Lets the group do its work while there is nothing assigned. What it fetches is fetched again: the loop seeks."""
+        """Lets the group do its work while nothing is assigned. What this fetches comes again, for the loop seeks."""
         await self._consumer.getmany(timeout_ms=int(POLL_S * 1000))
 
     async def replay(self, partition: TopicPartition, first: int, end: int) -> Batch | None:
@@ -67,7 +67,7 @@ class BatchReader:
         ]
 
     async def stay_member(self, partitions: Collection[TopicPartition]) -> None:
-        """To be called now and then while a batch waits for ClickHouse: whoever does not poll is thrown out of the group.
+        """To be called now and then while a batch waits for ClickHouse: who does not poll is thrown out of the group.
         Brings nothing, since all is paused for it."""
         self._consumer.pause(*partitions)
         try:

@@ -4,7 +4,7 @@ import asyncio
 from urllib.parse import urlsplit
 
 import aiohttp
-import clickhouse_connect
+from clickhouse_connect.driver import create_async_client
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
@@ -18,7 +18,7 @@ async def connect(settings: ClickHouseSettings, *, database: str | None = None) 
     """Raises one of CLICKHOUSE_ERRORS. `database`: instead of the settings' own."""
     parts = urlsplit(settings.url)
     secure = parts.scheme == "https"
-    return await clickhouse_connect.create_async_client(
+    return await create_async_client(
         host=parts.hostname or "localhost",
         port=parts.port or (8443 if secure else 8123),
         secure=secure,

@@ -1,9 +1,11 @@
 """The edge to ClickHouse: inserts with tokens, lookups of earlier reports, totals.
 
-Everything fails as StoreUnavailable, whatever the reason: the batch stays planned, and is tried again. (A lookup must be
-answered from data that has every earlier insert. One node does; with replicas it needs select_sequential_consistency.)
+Everything fails as StoreUnavailable, whatever the reason: the batch stays planned, and is tried again. (A lookup must
+be answered from data that has every earlier insert. One node does; with replicas it needs
+select_sequential_consistency.)
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import islice
@@ -54,6 +56,7 @@ class ClickHouseStore:
     def __init__(self, settings: ClickHouseSettings) -> None:
         self._settings = settings
         self._client: AsyncClient | None = None
+        self._connecting = asyncio.Lock()
         self.problem: str | None = "ClickHouse has not been tried yet"
 
     async def close(self) -> None:
@@ -133,11 +136,15 @@ class ClickHouseStore:
         rows: Sequence[Sequence[Any]] = result.result_rows
         return rows
 
-    async def _try(self, work: Callable[[AsyncClient], Awaitable[ResultT]]) -> ResultT:
-        try:
+    async def _connected(self) -> AsyncClient:
+        async with self._connecting:
             if self._client is None:
                 self._client = await connect(self._settings)
-            result = await work(self._client)
+            return self._client
+
+    async def _try(self, work: Callable[[AsyncClient], Awaitable[ResultT]]) -> ResultT:
+        try:
+            result = await work(await self._connected())
         except CLICKHOUSE_ERRORS as error:
             # Only the first line: what follows may quote rows.
             self.problem = f"ClickHouse: {type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"

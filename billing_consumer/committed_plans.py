@@ -11,8 +11,8 @@ from billing_consumer.batch_bounds import decode_plan
 
 
 class Place(NamedTuple):
-    """`next_offset`: what to read next; None if the group has never committed. `planned_end`: of a batch that was planned
-    and may or may not have been written."""
+    """`next_offset`: what to read next; None if the group has never committed. `planned_end`: of a batch that was
+    planned and may or may not have been written."""
 
     next_offset: int | None
     planned_end: int | None
@@ -30,9 +30,9 @@ async def read_places(
     try:
         await admin.start()
         committed = await admin.list_consumer_group_offsets(group, partitions=list(partitions))
-    except AttributeError as error:
-        # aiokafka's older answer has no field for the error that it wants to report.
-        raise OffsetsNotRead(str(error)) from error
+    except (AttributeError, TimeoutError) as error:
+        # AttributeError: aiokafka's older answer has no field for the error that it wants to report.
+        raise OffsetsNotRead(repr(error)) from error
     finally:
         await admin.close()
     places: dict[TopicPartition, Place] = {}

@@ -1,8 +1,8 @@
 """Brings ClickHouse's tables up to date: `migrations/*.sql` in order, each once.
 
-ClickHouse has no transactions over DDL. So every statement is one that may run twice (IF NOT EXISTS), a file is recorded
-after its last statement, and a run that was cut off is finished by the next. A file that was applied must not be edited:
-the tables would no longer be what the repository says.
+ClickHouse has no transactions over DDL. So every statement is one that may run twice (IF NOT EXISTS), a file is
+recorded after its last statement, and a run that was cut off is finished by the next. A file that was applied must not
+be edited: the tables would no longer be what the repository says.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from billing_consumer.clickhouse_client import connect
 from billing_consumer.settings import ClickHouseSettings
 
 DEDUPLICATION_WINDOW = 20_000
-"""How many blocks a table remembers. A busy fleet writes some twenty a second, so about a quarter of an hour: far longer
-than a consumer that lost its partition can go on writing (billing_consumer/batch_loop.py)."""
+"""How many blocks a table remembers. A busy fleet writes some twenty a second, so about a quarter of an hour: far
+longer than a consumer that lost its partition can go on writing (billing_consumer/batch_loop.py)."""
 
 # The one place that names engines. Deduplication must be on for each table and for each target of a materialized view:
 # without it on a target, a batch that is inserted twice counts once in the table and twice in the rollup.
@@ -84,7 +84,7 @@ async def migrate(
     client = await connect(settings)
     try:
         await client.command(Template(_RECORD_TABLE).substitute(_ENGINES))
-        applied = {name: sha256 for name, sha256 in await _rows(client, "SELECT name, sha256 FROM schema_migrations")}
+        applied = dict(await _rows(client, "SELECT name, sha256 FROM schema_migrations"))
         _refuse_changes(wanted, applied)
         for migration in wanted:
             if migration.name in applied:

@@ -1,17 +1,20 @@
 """The wiring of the billing consumer: what it is made of, in the order in which it starts."""
 
+import asyncio
+import contextlib
+
 from prometheus_client import CollectorRegistry
 
 from billing_consumer.batch_loop import BatchLoop
 from billing_consumer.batch_writer import BatchWriter
-from billing_consumer.clickhouse_store import ClickHouseStore
+from billing_consumer.clickhouse_store import ClickHouseStore, StoreUnavailable
 from billing_consumer.settings import BillingSettings
 from billing_consumer.spend_publisher import SpendPublisher
 from runtime.clock import Clock
 from runtime.kafka.clients import make_admin, make_durable_producer, make_group_consumer, topic_name
 from runtime.kafka.dead_letters import DeadLetterLimit, DeadLetters
 from runtime.kafka.durable_producer import DurableProducer
-from runtime.lifecycle import Deadline, Lifecycle, Supervisor
+from runtime.lifecycle import Deadline, Lifecycle, Supervisor, finish
 from runtime.metrics import Metrics
 from runtime.probes import Probes
 from schemas.topics import Topic
@@ -21,18 +24,30 @@ GROUP = "billing_consumer"
 MAX_POLL_INTERVAL_S = 300.0
 """Far above the longest time between two polls: a full cycle, or one try at ClickHouse."""
 
+WATCH_EVERY_S = 5.0
 
-class _StoreComponent:
-    """The store connects at its first use, so that a ClickHouse that is away delays the work and not the process."""
 
-    def __init__(self, store: ClickHouseStore) -> None:
+class StoreWatch:
+    """Looks at ClickHouse now and then, so that a quiet process also knows whether it is ready. A ClickHouse that is
+    away delays the work; it does not stop the process."""
+
+    def __init__(self, store: ClickHouseStore, supervisor: Supervisor) -> None:
         self._store = store
+        self._supervisor = supervisor
+        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        pass
+        self._task = self._supervisor.spawn(self._watch(), "watch clickhouse")
 
     async def stop(self, deadline: Deadline) -> None:
+        await finish(self._task, 0)
         await self._store.close()
+
+    async def _watch(self) -> None:
+        while True:
+            with contextlib.suppress(StoreUnavailable):  # the store keeps the problem, and /readyz shows it
+                await self._store.check()
+            await asyncio.sleep(WATCH_EVERY_S)
 
 
 def build(settings: BillingSettings, clock: Clock) -> Lifecycle:
@@ -67,7 +82,7 @@ def build(settings: BillingSettings, clock: Clock) -> Lifecycle:
         },
     )
     lifecycle.add("probes", probes)
-    lifecycle.add("clickhouse", _StoreComponent(store))
+    lifecycle.add("clickhouse", StoreWatch(store, supervisor))
     lifecycle.add("producer", producer)
     lifecycle.add("batch loop", loop)
     return lifecycle

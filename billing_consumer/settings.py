@@ -6,8 +6,8 @@ from runtime.shared_settings import Count, KafkaSettings, LifecycleSettings, Log
 
 
 class ClickHouseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`url`: http(s)://host:port of ClickHouse's HTTP interface. `timeout_s`: for one query or insert; a batch that runs
-    into it is tried again."""
+    """`url`: http(s)://host:port of ClickHouse's HTTP interface. `timeout_s`: for one query or insert; a batch that
+    runs into it is tried again."""
 
     url: str
     user: str = "default"

@@ -1,8 +1,8 @@
 """Tells every ingress what budget scopes have spent, after a batch is in ClickHouse.
 
-A total is read, never added up here: a batch that is published twice, or a process that knows nothing of the past, gives
-the same figure. Totals of one scope come from one partition, hence from one process; but one that has lost the partition
-and does not know it yet may publish a total late, so a reader keeps the one with the highest `as_of_ms`.
+A total is read, never added up here: a batch that is published twice, or a process that knows nothing of the past,
+gives the same figure. Totals of one scope come from one partition, hence from one process; but one that has lost the
+partition and does not know it yet may publish a total late, so a reader keeps the one with the highest `as_of_ms`.
 """
 
 import asyncio

@@ -1,5 +1,6 @@
 """JSON log lines on stdout, with the ids of the work at hand, and without secrets or prompts."""
 
+import json
 import logging
 import re
 import sys
@@ -11,7 +12,20 @@ import structlog
 
 # Keys whose values are never written, whatever they hold.
 _SECRET_KEYS = frozenset(
-    {"authorization", "api_key", "apikey", "password", "secret", "token", "x-api-key", "body", "messages"}
+    {
+        "authorization",
+        "proxy-authorization",
+        "api_key",
+        "apikey",
+        "api-key",
+        "x-api-key",
+        "x-goog-api-key",
+        "password",
+        "secret",
+        "token",
+        "body",
+        "messages",
+    }
 )
 # Bearer tokens and the usual shapes of vendors' keys, wherever they stand in a text.
 _SECRET_TEXT = re.compile(r"(?i)\b(bearer\s+)\S+|\b(?:sk|th|gsk|xai|key)[-_][A-Za-z0-9_-]{12,}")
@@ -24,7 +38,8 @@ def configure_logs(level: str, service: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.dict_tracebacks,
+        # G5, G7: a frame's locals are prompts and keys, under names that no list could foresee.
+        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
         redact,
     ]
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -66,5 +81,18 @@ def _redact_value(value: Any) -> Any:
     return value
 
 
-def _dumps(value: Any, default: Any = None, **_kwargs: Any) -> bytes:
-    return orjson.dumps(value, default=default or str, option=orjson.OPT_NON_STR_KEYS)
+def _redacted_text(value: Any) -> Any:
+    """What JSON has no form for (bytes, exceptions, records) is written as text, which may hold a secret too."""
+    return _redact_value(repr(value))
+
+
+def _dumps(value: Any, **_kwargs: Any) -> bytes:
+    try:
+        # Dataclasses as text as well: orjson would write their fields past the redaction.
+        return orjson.dumps(
+            value, default=_redacted_text, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+        )
+    except TypeError:
+        # Integers beyond 64 bits and half surrogate pairs (a client can put them in a path): a log line must not be
+        # what fails.
+        return json.dumps(value, default=_redacted_text, skipkeys=True).encode()

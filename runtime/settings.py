@@ -15,6 +15,8 @@ import msgspec
 
 PREFIX = "TOLLHOUSE_"
 CONFIG_FILE_VARIABLE = f"{PREFIX}CONFIG_FILE"
+# Read elsewhere: the second by deploy.local.
+_NO_SETTINGS = frozenset({CONFIG_FILE_VARIABLE, f"{PREFIX}CACHE_DIR"})
 
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
@@ -46,9 +48,19 @@ def load_settings(
     problems += [
         f"[{name}] in the settings file: there is no such group" for name in set(from_file) - known_groups - set(groups)
     ]
+    known_prefixes = tuple(variable_name(group, "") for group in known_groups | set(groups))
+    problems += [
+        f"{name}: there is no such group of settings"
+        for name in environ
+        if name.startswith(PREFIX) and name not in _NO_SETTINGS and not name.startswith(known_prefixes)
+    ]
     values: dict[str, Any] = {}
     for name, group in groups.items():
-        values[name] = _load_group(name, group.type, environ, from_file.get(name, {}), problems)
+        table = from_file.get(name, {})
+        if not isinstance(table, Mapping):
+            problems.append(f"{name} in the settings file: expected a table, [{name}]")
+            table = {}
+        values[name] = _load_group(name, group.type, environ, table, problems)
     if problems:
         raise InvalidSettings(sorted(problems))
     return settings_type(**values)

@@ -5,6 +5,7 @@ and a reader ignores fields that it does not know: an older record always decode
 Another major version is refused, and the consumer sends the record to `dead_letter`.
 """
 
+import re
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -24,6 +25,12 @@ class UndecodableRecord(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+# RecursionError: msgspec follows nested arrays to their depth, also in fields that it skips.
+_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# The only messages of msgspec's that repeat what was in the record.
+_QUOTING = re.compile(r"(?s)(Invalid (?:enum )?value) .*?(?= - at `|$)")
 
 
 class _OnlyVersion(msgspec.Struct):
@@ -47,16 +54,17 @@ class RecordCodec(Generic[RecordT]):
         name = self.record_type.__name__
         try:
             record = self._decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _DECODE_ERRORS as error:
             raise UndecodableRecord(self._reason(name, data, error)) from error
         if record.v != self.major:
             raise UndecodableRecord(f"{name}: major version {record.v}, this reader knows {self.major}")
         return record
 
     def _reason(self, name: str, data: bytes, error: Exception) -> str:
+        shape = f"{name}: " + _QUOTING.sub(r"\1", str(error))
         # Another major version may have another shape: then the version, not the shape, is the useful thing to say.
         try:
             v = msgspec.json.decode(data, type=_OnlyVersion).v
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return f"{name}: {error}"
-        return f"{name}: {error}" if v == self.major else f"{name}: major version {v}, this reader knows {self.major}"
+        except _DECODE_ERRORS:
+            return shape
+        return shape if v == self.major else f"{name}: major version {v}, this reader knows {self.major}"

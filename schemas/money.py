@@ -26,7 +26,10 @@ def usd_to_pico(usd: Decimal | str | int) -> int:
         raise ValueError(f"{usd!r} is not an amount in USD") from error
     if not amount.is_finite():
         raise ValueError(f"{usd!r} is not a finite amount")
-    return int(amount.quantize(_PICO, context=_CONTEXT).scaleb(12, context=_CONTEXT))
+    try:
+        return int(amount.quantize(_PICO, context=_CONTEXT).scaleb(12, context=_CONTEXT))
+    except ArithmeticError as error:
+        raise ValueError(f"{usd!r} is too large an amount") from error
 
 
 def pico_to_usd(pico_usd: int) -> Decimal:

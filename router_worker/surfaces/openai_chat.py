@@ -17,12 +17,20 @@ class StreamOptions(msgspec.Struct, frozen=True):
     include_usage: bool | None = None
 
 
+class _Part(msgspec.Struct, frozen=True):
+    type: str = ""
+
+
+_PARTS = msgspec.json.Decoder(list[_Part])
+
+
 class _Message(msgspec.Struct, frozen=True):
     content: msgspec.Raw = _EMPTY
 
-
-class _Part(msgspec.Struct, frozen=True):
-    type: str = ""
+    def part_types(self) -> list[str]:
+        """Raises ValidationError if the content is a list of something else than parts."""
+        content = bytes(self.content)
+        return [part.type for part in _PARTS.decode(content)] if content[:1] == b"[" else []
 
 
 class _ResponseFormat(msgspec.Struct, frozen=True):
@@ -65,14 +73,11 @@ class ChatRequest(msgspec.Struct, frozen=True):
         """The types of content parts that are not text: "image_url", "file", "input_audio", or whatever was written."""
         types: set[str] = set()
         for message in self.messages:
-            content = bytes(message.content)
-            if content[:1] == b"[":
-                types.update(part.type for part in _PARTS.decode(content))
+            types.update(message.part_types())
         return frozenset(types - {"text", "refusal"})
 
 
 _REQUEST = msgspec.json.Decoder(ChatRequest)
-_PARTS = msgspec.json.Decoder(list[_Part])
 _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 
 _CAPABILITY_OF_PART: dict[str, Capability] = {"image_url": "vision", "file": "documents"}
@@ -83,11 +88,15 @@ def read_chat_request(body: bytes) -> ChatRequest | Failure:
     """INVALID_JSON or INVALID_REQUEST, the latter with the field at fault in `param`."""
     try:
         request = _REQUEST.decode(body)
-        request.media_types()
     except msgspec.ValidationError as error:
         return _invalid(error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Failure(kind=FailureKind.INVALID_JSON)
+    for number, message in enumerate(request.messages):
+        try:
+            message.part_types()
+        except msgspec.ValidationError as error:
+            return _invalid(error, f"messages[{number}].content")
     return request
 
 
@@ -106,11 +115,11 @@ def plan_request(request: ChatRequest) -> PlanRequest:
     return PlanRequest(needs=frozenset(needs), zero_data_retention=request.zero_data_retention is True)
 
 
-def _invalid(error: msgspec.ValidationError) -> Failure:
+def _invalid(error: msgspec.ValidationError, place: str = "") -> Failure:
     # msgspec's messages name types, bounds and the place, never a value of the client's.
     text = str(error)
     found = _PATH.search(text)
-    path = found["path"].replace("[...]", "[]") if found else ""
+    path = place + (found["path"] if found else "")
     message = text[: found.start()] if found else text
     return Failure(
         kind=FailureKind.INVALID_REQUEST, message=f"{path}: {message}" if path else message, param=path or None

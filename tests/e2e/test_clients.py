@@ -59,7 +59,7 @@ async def test_a_slow_client_slows_nobody_else(stack: Stack) -> None:
             + payload
         )
         try:
-            while await reader.read(256):
+            while await reader.read(256):  # noqa: ASYNC110 - slowness is what this client is for
                 await asyncio.sleep(0.25)
         finally:
             writer.close()
@@ -95,9 +95,8 @@ async def test_a_slow_client_slows_nobody_else(stack: Stack) -> None:
     for task in slow:
         task.cancel()
     await asyncio.gather(*slow, return_exceptions=True)
-    print(
-        f"\n200 streams, median alone {alone[100]:.2f} s, beside slow clients {together[100]:.2f} s; worker +{grown:.1f} MiB"
-    )
-    # 4 slow streams of 4 MiB: without the window they would be in the workers' memory whole. The bound is on memory, not
-    # time; that the others finish at all, all 200, is what a blocked channel would prevent.
+    print(f"\n200 streams, median: alone {alone[100]:.2f} s, beside slow clients {together[100]:.2f} s")
+    print(f"memory of a worker: +{grown:.1f} MiB")
+    # 4 slow streams of 4 MiB: without the window they would be in the workers' memory whole. The bound is on memory,
+    # not on time; that the others finish at all, all 200, is what a blocked channel would prevent.
     assert grown < 12

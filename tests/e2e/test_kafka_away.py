@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from deploy.local.kafka import choose
+from deploy.local.kafka.process import KafkaHandle
 from tests.e2e.stack import HELLO, Stack, ask, eventually
 
 pytestmark = pytest.mark.e2e
@@ -26,7 +27,7 @@ async def test_kafka_away(stack_dir: Path, tmp_path: Path) -> None:
         await asyncio.to_thread(kafka.stop)
 
 
-async def outage(stack: Stack, kafka: choose.KafkaHandle) -> None:
+async def outage(stack: Stack, kafka: KafkaHandle) -> None:
     assert (await ask(stack, "e2e-echo")).status == 200
     # Given streams that are under way when Kafka goes (their usage can only be reported afterwards),
     streams = [asyncio.get_running_loop().create_task(ask(stack, "e2e-paced", streaming=True)) for _ in range(5)]

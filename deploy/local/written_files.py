@@ -1,0 +1,125 @@
+"""What `up` writes for the services: the first API key, the tenants file that knows it, the vendors file."""
+
+import json
+import os
+import secrets
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.child import StartFailed
+from deploy.local.layout import Layout
+from ingress.tenants_file import InvalidTenants, load_tenants
+from router_worker.vendors.table import BUILT_IN
+from schemas.tenancy import hash_api_key
+
+SIMULATOR_KEY_VARIABLE = "SIMULATOR_KEY"
+SIMULATED_KEY = "simulated"
+SIMULATED_VENDORS = ("sim-a", "sim-b")
+REAL_MODEL_VENDOR = "local"
+_KEY_RANDOM_BYTES = 20
+
+_TENANTS = """\
+# The projects and API keys of this stack. Written once: what you change here stays.
+# The key's secret is in the file api_key beside this one.
+
+[[projects]]
+project_id = "default"
+organization_id = "local"
+
+[[api_keys]]
+api_key_id = "local"
+project_id = "default"
+key_sha256 = "{key_sha256}"
+"""
+
+
+@dataclass(frozen=True)
+class VendorPlan:
+    """Which built-in vendors are called for real; the text of the vendors file; the keys that stand in for real ones."""
+
+    real: tuple[str, ...]
+    simulated: tuple[str, ...]
+    text: str
+    stand_in_keys: Mapping[str, str]
+
+
+def first_api_key(layout: Layout) -> str:
+    """The secret of the stack's own API key, made at the first `up`. Raises OSError."""
+    try:
+        return layout.api_key_file.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        secret = "th_" + secrets.token_hex(_KEY_RANDOM_BYTES)
+        write_whole(layout.api_key_file, secret + "\n", mode=0o600)
+        return secret
+
+
+def write_tenants(layout: Layout, api_key: str) -> None:
+    """Only if there is none: it may have been edited. Raises OSError."""
+    if not layout.tenants_file.exists():
+        write_whole(layout.tenants_file, _TENANTS.format(key_sha256=hash_api_key(api_key)))
+
+
+def key_is_known(tenants_file: Path, api_key: str) -> bool:
+    """Whether the stack's own key still opens the API. Raises StartFailed with all that is wrong with the file."""
+    try:
+        return load_tenants(str(tenants_file)).find(hash_api_key(api_key)) is not None
+    except InvalidTenants as error:
+        raise StartFailed("\n".join(error.problems)) from error
+
+
+def plan_vendors(vendor_url: str, real_model_url: str | None, environ: Mapping[str, str]) -> VendorPlan:
+    """A built-in vendor whose key is here stays as it is; every other one is played by the simulator.
+
+    The rows of the caller's own TOLLHOUSE_VENDORS_FILE win, and their keys are the caller's business.
+    Raises StartFailed when that file cannot be read.
+    """
+    own_text, own_names = _own_vendors(environ.get("TOLLHOUSE_VENDORS_FILE"))
+    keys_dir = environ.get("TOLLHOUSE_VENDORS_KEYS_DIR")
+    real: list[str] = []
+    stand_in_keys = {SIMULATOR_KEY_VARIABLE: SIMULATED_KEY}
+    tables = ["# Written anew at every start of the stack: which vendors the simulator plays, and where it listens.\n"]
+    for name, row in BUILT_IN.items():
+        variable = row.api_key_env
+        if variable is None or environ.get(variable) or (keys_dir and (Path(keys_dir) / variable).is_file()):
+            real.append(name)
+        elif name not in own_names:
+            stand_in_keys[variable] = SIMULATED_KEY
+            tables.append(_vendor_table(name, f"{vendor_url}/{name}/v1", None))
+    for name in SIMULATED_VENDORS:
+        if name not in own_names:
+            tables.append(_vendor_table(name, f"{vendor_url}/{name}/v1", SIMULATOR_KEY_VARIABLE))
+    if real_model_url is not None and REAL_MODEL_VENDOR not in own_names:
+        tables.append(_vendor_table(REAL_MODEL_VENDOR, f"{real_model_url}/v1", None))
+    simulated = tuple(name for name in BUILT_IN if name not in real and name not in own_names)
+    return VendorPlan(tuple(real), simulated, "\n".join([*tables, own_text]), stand_in_keys)
+
+
+def _own_vendors(path: str | None) -> tuple[str, frozenset[str]]:
+    if not path:
+        return "", frozenset()
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        vendors = tomllib.loads(text).get("vendors", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise StartFailed(f"TOLLHOUSE_VENDORS_FILE: {path}: {error}") from error
+    return text, frozenset(vendors if isinstance(vendors, dict) else ())
+
+
+def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
+    """By one rename, so that nobody reads half of it. Raises OSError."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def _vendor_table(name: str, base_url: str, api_key_env: str | None) -> str:
+    # A JSON string is a TOML basic string too.
+    lines = [f"[vendors.{json.dumps(name)}]", f"base_url = {json.dumps(base_url)}"]
+    if api_key_env is not None:
+        lines.append(f"api_key_env = {json.dumps(api_key_env)}")
+    return "\n".join(lines) + "\n"
