@@ -19,6 +19,7 @@ from runtime.kafka.durable_producer import DurableProducer
 from runtime.kafka.queue_producer import QueueUnavailable
 from runtime.lifecycle import Deadline, Supervisor
 from runtime.metrics import Metrics
+from schemas.codec import UndecodableRecord
 from schemas.failures import Failure, FailureKind
 from schemas.topics import Topic
 from schemas.usage import USAGE, AttemptEvent, RequestEvent, UsageRecord
@@ -61,13 +62,19 @@ class IngressAftermath:
 
     async def _put_back(self, exchange: Exchange) -> None:
         unavailable = Failure(kind=FailureKind.QUEUE_UNAVAILABLE, retry_after_s=1)
+
+        def unconfirmed() -> None:
+            # A claim proves that the record arrived, whatever became of Kafka's confirmation.
+            if exchange.channel is None:
+                exchange.failure_now(unavailable)
+
         try:
-            await self._queue.put(exchange.envelope, exchange.body, lambda: exchange.failure_now(unavailable))
+            await self._queue.put(exchange.envelope, exchange.body, unconfirmed)
         except QueueUnavailable:
             exchange.failure_now(unavailable)
 
     def report_lost(self, exchange: Exchange, *, finished: bool) -> None:
-        attempts = [attempt for raw in exchange.if_lost for attempt in USAGE.decode(bytes(raw)).attempts]
+        attempts = [attempt for raw in exchange.if_lost for attempt in _attempts(raw)]
         self._lost_attempts.inc(len(attempts))
         now_ms = self._clock.now_ms()
         self._report(
@@ -103,6 +110,16 @@ class IngressAftermath:
         task = self._supervisor.spawn(work, name)
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
+
+
+def _attempts(if_lost: msgspec.Raw) -> tuple[AttemptEvent, ...]:
+    """A worker of another version may write what we cannot read: that must not keep its other requests from being put
+    back."""
+    try:
+        return USAGE.decode(bytes(if_lost)).attempts
+    except UndecodableRecord as error:
+        log.error("a lost worker's claim cannot be read, its attempt goes unreported", reason=error.reason)
+        return ()
 
 
 def _request_event(exchange: Exchange, attempts: tuple[AttemptEvent, ...], now_ms: int) -> RequestEvent:

@@ -96,7 +96,8 @@ class Exchanges:
             del self._by_stream[exchange.envelope.stream_id]
             self._aftermath.report_unserved(exchange)
         elif not exchange.worker_done:
-            why = failure or Failure(kind=FailureKind.CLIENT_GONE)
+            # A failure in the middle of a stream was told to the client as an event: its answer counts as given.
+            why = failure or exchange.failure or Failure(kind=FailureKind.CLIENT_GONE)
             exchange.channel.send(frame(FrameType.CANCEL, exchange.envelope.stream_id, encode_payload(why)))
 
     # The worker's side: one method per frame.
@@ -127,12 +128,13 @@ class Exchanges:
     def _refusal(self, exchange: Exchange | None, channel: Channel, claim: Claim) -> RefusalReason | None:
         if exchange is None or exchange.client_done or claim.delivery != exchange.envelope.delivery:
             return "unknown"
-        if not hmac.compare_digest(claim.token, exchange.envelope.token):
+        # As bytes: of texts, only ASCII ones can be compared, and a worker may send anything.
+        if not hmac.compare_digest(claim.token.encode(), exchange.envelope.token.encode()):
             return "token"
         if self._clock.now_ms() >= exchange.envelope.deadline_ms:
             return "late"
         if exchange.channel is None:
-            return None
+            return "unknown" if exchange.over else None
         # A further route is claimed by the same worker, before anything was answered. The same claim number again is
         # a second delivery of the same record.
         same_claim = exchange.channel is channel and claim.claim_no > exchange.last_claim_no
@@ -170,6 +172,15 @@ class Exchanges:
             exchange.if_lost = []
             if exchange.client_done or exchange.worker_done:
                 del self._by_stream[stream_id]
+
+    def abandoned(self, channel: Channel, stream_id: int) -> None:
+        """A mistake in the worker ended this request, and only this one: the worker itself lives on."""
+        exchange = self._claimed_by(channel, stream_id)
+        if exchange is not None:
+            del self._by_stream[stream_id]
+            exchange.worker_done = True
+            exchange.failure_now(Failure(kind=FailureKind.INTERNAL))
+            self._aftermath.report_lost(exchange, finished=True)
 
     def _claimed_by(self, channel: Channel, stream_id: int) -> Exchange | None:
         exchange = self._by_stream.get(stream_id)

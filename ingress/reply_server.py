@@ -83,6 +83,8 @@ class ReplyServer:
             exchanges.end(socket, stream_id, END_DECODER.decode(payload))
         elif frame_type is FrameType.SETTLED:
             exchanges.settled(socket, stream_id)
+        elif frame_type is FrameType.ABANDONED:
+            exchanges.abandoned(socket, stream_id)
         elif frame_type is FrameType.ERROR:
             exchanges.error(socket, stream_id, FAILURE_DECODER.decode(payload))
         else:

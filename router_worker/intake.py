@@ -1,8 +1,7 @@
 """Takes request records from the consumer loop and starts a task for each."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import structlog
 
@@ -57,17 +56,18 @@ class Intake:
         try:
             envelope = ENVELOPE.decode(_envelope_bytes(headers))
         except UndecodableRecord as error:
-            self._spawn(self._put_aside(position, error.reason, settled), "dead letter")
+            # Supervised as a whole, because a flood of these must stop the process.
+            self._keep(self._supervisor.spawn(self._put_aside(position, error.reason, settled), "dead letter"))
             return
-        self._spawn(self._server.serve(envelope, value, settled), envelope.request_id)
+        serving = self._server.serve(envelope, value, settled)
+        self._keep(self._supervisor.spawn_one_of_many(serving, envelope.request_id))
 
     async def _put_aside(self, position: RecordPosition, reason: str, settled: Settled) -> None:
         # Without the value: it is somebody's prompt, and dead letters are kept for days.
         await self._dead_letters.put(position.topic, position.partition, position.offset, reason)
         settled()
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = self._supervisor.spawn(work, name)
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._done)
 

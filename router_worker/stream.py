@@ -124,6 +124,9 @@ class Stream:
     def send_settled(self) -> None:
         self.send(FrameType.SETTLED)
 
+    def send_abandoned(self) -> None:
+        self.send(FrameType.ABANDONED)
+
     def send(self, frame_type: FrameType, payload: bytes = b"") -> None:
         self._sender.send(frame(frame_type, self.stream_id, payload))
 

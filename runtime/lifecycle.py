@@ -46,6 +46,14 @@ class Supervisor:
         self.failed = asyncio.Event()
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """For what the process cannot do without."""
+        task = self.spawn_one_of_many(work, name)
+        task.add_done_callback(self._stop_on_failure)
+        return task
+
+    def spawn_one_of_many(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """For one request among many: its failure is logged, and the others go on. A request that trips over a mistake
+        of ours would otherwise take one worker after the other with it."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -53,11 +61,11 @@ class Supervisor:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is not None:
+        if not task.cancelled() and (error := task.exception()) is not None:
             log.error("task failed", task=task.get_name(), exc_info=error)
+
+    def _stop_on_failure(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
             self.failed.set()
 
     async def cancel_all(self) -> None:

@@ -5,18 +5,19 @@ by a message boundary (`FrameReader` does not care where):
 
     | type: u8 | stream id: u64 | payload length: u32 |  payload ...          all big-endian
 
-| frame   | direction        | payload                                                             |
-|---------|------------------|---------------------------------------------------------------------|
-| CLAIM   | worker → ingress | `Claim`: may I have this request, or make this further vendor call? |
-| HEAD    | worker → ingress | `Head`: the answer starts                                           |
-| DATA    | worker → ingress | bytes for the client                                                |
-| END     | worker → ingress | `End`: the answer is whole                                          |
-| ERROR   | worker → ingress | `Failure`: there is no answer, or no more of it                     |
-| SETTLED | worker → ingress | none: all usage of this claim is safely in Kafka                    |
-| ACCEPT  | ingress → worker | u32 first credit in bytes, then the body, if the ingress held it    |
-| REFUSE  | ingress → worker | `Refuse`: do not call                                               |
-| CANCEL  | ingress → worker | `Failure`: nobody waits any more, and why; close the call            |
-| CREDIT  | ingress → worker | u32: that many more bytes may be sent on this stream                |
+| frame     | direction        | payload                                                             |
+|-----------|------------------|---------------------------------------------------------------------|
+| CLAIM     | worker → ingress | `Claim`: may I have this request, or make this further vendor call? |
+| HEAD      | worker → ingress | `Head`: the answer starts                                           |
+| DATA      | worker → ingress | bytes for the client                                                |
+| END       | worker → ingress | `End`: the answer is whole                                          |
+| ERROR     | worker → ingress | `Failure`: there is no answer, or no more of it                     |
+| SETTLED   | worker → ingress | none: all usage of this claim is safely in Kafka                    |
+| ABANDONED | worker → ingress | none: the worker made a mistake and cannot report; do it for it     |
+| ACCEPT    | ingress → worker | u32 first credit in bytes, then the body, if the ingress held it    |
+| REFUSE    | ingress → worker | `Refuse`: do not call                                               |
+| CANCEL    | ingress → worker | `Failure`: nobody waits any more, and why; close the call           |
+| CREDIT    | ingress → worker | u32: that many more bytes may be sent on this stream                |
 
 Until SETTLED the ingress keeps what it needs to report the attempt itself, should the worker die.
 """
@@ -44,6 +45,7 @@ class FrameType(IntEnum):
     END = 4
     ERROR = 5
     SETTLED = 6
+    ABANDONED = 7
     ACCEPT = 16
     REFUSE = 17
     CANCEL = 18

@@ -17,15 +17,6 @@ StartKafka = Callable[[str], KafkaHandle]
 MakeSettings = Callable[[KafkaHandle], KafkaSettings]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Hypothesis runs a fixed seed in CI: there a failure must come from the change, not from the draw."""
-    if os.environ.get("CI") == "true":
-        from hypothesis import settings
-
-        settings.register_profile("ci", derandomize=True)
-        settings.load_profile("ci")
-
-
 @pytest.fixture(scope="session")
 def start_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartKafka]:
     """Starts brokers on free ports, and stops them all at the end. Skips where Apache Kafka cannot be had."""

@@ -1,5 +1,6 @@
 """What a person at the terminal is told while the stack starts and stops: one line at a time, with the time passed."""
 
+import sys
 import time
 from contextlib import suppress
 
@@ -18,6 +19,10 @@ class Progress:
     def say(self, text: str) -> None:
         for line in text.splitlines():
             self.write(f"{self.elapsed_s():6.1f} s  {line}")
+
+    def fail(self, text: str) -> None:
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
     def write(self, text: str) -> None:
         # The terminal, or the pipe to `head`, may be gone; that must not take the stack down half-stopped.

@@ -1,4 +1,4 @@
-"""The environment of each gateway process: the caller's own, the stack's settings, and what the caller sets over them."""
+"""The environment of each gateway process: the stack's settings, most of which give way to the caller's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Ports:
 
 
 def drain_s(environ: Mapping[str, str]) -> float:
-    """How long a service may take to finish its work in flight. A setting that is no number is the service's to refuse."""
+    """How long a service may take to finish its work in flight. What is no number is the service's to refuse."""
     try:
         return float(environ.get(variable_name("lifecycle", "drain_s"), _DRAIN_S))
     except ValueError:

@@ -1,11 +1,11 @@
 """The parts of a stack, in the order in which they start; they stop in reverse."""
 
+import os
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from deploy.local.child import Child, ChildSpec, StartFailed, stop_together, wait_until_ready
 from deploy.local.kafka import choose
@@ -17,14 +17,15 @@ from deploy.local.options import HOST, StackOptions
 from deploy.local.process_records import record_of, write_records
 from deploy.local.progress import Progress
 from deploy.local.service_environ import Backends, Ports, Service, command_environ, drain_s, service_environ
+from deploy.local.setup_commands import create_topics_and_tables
 from deploy.local.stack_file import MetricsUrls, Pids, StackFile, remove_stack_file, write_stack_file
 from deploy.local.stop_signals import StopSignals
 from deploy.local.written_files import first_api_key, key_is_known, plan_vendors, write_tenants, write_whole
 
 BACKEND_STOP_LIMIT_S = 15.0
 HURRIED_STOP_LIMIT_S = 0.1
-SETUP_LIMIT_S = 60.0
-_PAUSE_S = 0.02
+# A service that has drained still flushes and says goodbye to Kafka.
+AFTER_DRAIN_S = 5.0
 _COMMANDS: dict[Service, str] = {
     "billing_consumer": "billing-consumer",
     "router_worker": "router-worker",
@@ -33,44 +34,80 @@ _COMMANDS: dict[Service, str] = {
 
 
 class Stack:
-    """`kafka`, `clickhouse`: None when the caller's own servers are used. Lists are in the order of their numbers."""
+    """`kafka`, `clickhouse`: None when the caller's own servers are used. Services are in order of number."""
 
     def __init__(self, options: StackOptions, layout: Layout, signals: StopSignals, progress: Progress) -> None:
         self._options = options
         self._layout = layout
         self._signals = signals
         self._progress = progress
-        self._api_ports: list[int] = []
-        self._probe_ports: dict[str, int] = {}
         self._api_key: str | None = None
+        self._api_ports: list[int] = []
+        self._backends: Backends | None = None
         self.kafka: KafkaHandle | None = None
         self.clickhouse: Child | None = None
         self.vendors: Child | None = None
         self.real_model: Child | None = None
         self.services: dict[Service, list[Child]] = {service: [] for service in _COMMANDS}
-        self.used: Backends | None = None
+
+    @property
+    def servers(self) -> list[Child]:
+        """Without Kafka, which is no Child."""
+        return [child for child in (self.clickhouse, self.vendors, self.real_model) if child is not None]
+
+    @property
+    def service_children(self) -> list[Child]:
+        return [child for children in self.services.values() for child in children]
+
+    @property
+    def vendors_used(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of the built-in vendors that are called for real, and of those that are simulated."""
+        return (self._backends.vendors.real, self._backends.vendors.simulated) if self._backends else ((), ())
 
     def start(self) -> None:
         """Returns when every part is ready. Raises StartFailed, KafkaUnavailable, KafkaStartFailed, OSError."""
+        ports = self._choose_ports()
         api_key = first_api_key(self._layout)
         write_tenants(self._layout, api_key)
-        tenants_file = self._options.environ.get("TOLLHOUSE_TENANTS_FILE") or str(self._layout.tenants_file)
-        self._api_key = api_key if key_is_known(self._layout.root / tenants_file, api_key) else None
-        ports = self._choose_ports()
-        backends = self._start_backends(ports)
-        self.used = backends
-        self._set_up(backends)
-        self._start_services(backends, ports)
+        tenants_file = Path(self._options.environ.get("TOLLHOUSE_TENANTS_FILE") or self._layout.tenants_file)
+        self._api_key = api_key if key_is_known(tenants_file, api_key) else None
+        self._backends = self._start_backends(ports)
+        create_topics_and_tables(command_environ(self._options, self._backends), self._signals)
+        self._progress.say("topics and tables: up to date")
+        self._start_services(self._backends, ports)
         self.write_stack_file()
 
+    def stop(self) -> None:
+        """Clients are seen off first, then whoever serves those that are left. Nothing of ours runs afterwards."""
+        for service in reversed(_COMMANDS):
+            stop_together(self.services[service], self._signals, self._progress)
+        # They know nothing of each other, and end side by side.
+        if self.kafka is not None and self.kafka.running:
+            with suppress(ProcessLookupError):
+                os.kill(self.kafka.pid, signal.SIGTERM)
+        stop_together(list(reversed(self.servers)), self._signals, self._progress)
+        if self.kafka is not None:
+            self.kafka.stop(HURRIED_STOP_LIMIT_S if self._signals.hurry else BACKEND_STOP_LIMIT_S)
+        remove_stack_file(self._layout)
+        self._layout.processes_file.unlink(missing_ok=True)
+
+    def write_stack_file(self) -> StackFile:
+        """To be called whenever a pid has changed, once `start` has returned."""
+        if self._backends is None:
+            raise RuntimeError("the stack was not started")
+        self._write_records()
+        described = self._described(self._backends)
+        write_stack_file(self._layout, described)
+        return described
+
     def _choose_ports(self) -> Iterator[int]:
-        """All that start now, so that a taken one is told before anything runs. Fixed for the life of the stack."""
+        """Fixed for the life of the stack. Looked at before anything runs, so that a taken one is told at once."""
         options = self._options
         if options.port:
             try:
                 require_free(HOST, options.port)
             except PortInUse as error:
-                raise StartFailed(f"{error}: take another one (make up PORT=8081, or --port)") from error
+                raise StartFailed(f"{error}: take another one (make up PORT=..., or --port)") from error
         found = free_ports(3 + 2 * options.ingress + options.workers + options.billing, HOST)
         self._api_ports = [options.port or found.pop(), *(found.pop() for _ in range(options.ingress - 1))]
         return iter(found)
@@ -78,21 +115,20 @@ class Stack:
     def _start_backends(self, ports: Iterator[int]) -> Backends:
         options, progress = self._options, self._progress
         if options.clickhouse_url is None:
-            self.clickhouse = self._backend(
-                "clickhouse", "deploy.local.clickhouse", next(ports), "/ping", "--path", str(self._layout.clickhouse_dir)
-            )
-        self.vendors = self._backend("vendors", "deploy.local.vendors", next(ports), "/healthz")
+            path = ("--path", str(self._layout.clickhouse_dir))
+            self.clickhouse = self._server("clickhouse", "deploy.local.clickhouse", next(ports), "/ping", *path)
+        self.vendors = self._server("vendors", "deploy.local.vendors", next(ports), "/healthz")
         if options.real_model:
-            self.real_model = self._backend("real-model", "deploy.local.real_model", next(ports), "/health")
-        children = [child for child in (self.clickhouse, self.vendors, self.real_model) if child is not None]
-        for child in children:
+            self.real_model = self._server("real-model", "deploy.local.real_model", next(ports), "/health")
+        own_kafka = options.kafka_bootstrap is None
+        progress.say("starting " + ", ".join([*(["kafka"] if own_kafka else []), *(s.name for s in self.servers)]))
+        for child in self.servers:
             self._start(child)
-        progress.say("starting " + ", ".join([*([] if options.kafka_bootstrap else ["kafka"]), *(c.name for c in children)]))
-        if options.kafka_bootstrap is None:
+        if own_kafka:
             self.kafka = choose.start(options.kafka, self._layout.kafka_dir, progress.say, HOST, None)
-            self.write_records()
+            self._write_records()
             progress.say(f"kafka: ready ({self.kafka.kind})")
-        wait_until_ready(children, progress)
+        wait_until_ready(self.servers, progress)
         vendor_url = _origin(self.vendors)
         vendors = plan_vendors(vendor_url, _origin(self.real_model) if self.real_model else None, options.environ)
         write_whole(self._layout.vendors_file, vendors.text)
@@ -104,7 +140,7 @@ class Stack:
             vendors=vendors,
         )
 
-    def _backend(self, name: str, module: str, port: int, ready_path: str, *arguments: str) -> Child:
+    def _server(self, name: str, module: str, port: int, ready_path: str, *arguments: str) -> Child:
         port_file = self._layout.run_dir / f"{name}.port"
         listening = ("--host", HOST, "--port", str(port), "--port-file", str(port_file))
         return Child(
@@ -119,63 +155,21 @@ class Stack:
             )
         )
 
-    def _set_up(self, backends: Backends) -> None:
-        """Topics and tables, side by side. Both are safe to repeat."""
-        environ = command_environ(self._options, backends)
-        running = {}
-        try:
-            for name in ("topics", "migrate"):
-                with self._signals.held():
-                    running[name] = subprocess.Popen(
-                        (sys.executable, "-m", "tollhouse", name),
-                        env=environ,
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.PIPE,
-                        stderr=subprocess.STDOUT,
-                        start_new_session=True,
-                    )
-            deadline_s = time.monotonic() + SETUP_LIMIT_S
-            for name, process in running.items():
-                try:
-                    said, _ = process.communicate(timeout=max(0.0, deadline_s - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    raise StartFailed(f"'tollhouse {name}' did not end within {SETUP_LIMIT_S:.0f} s") from None
-                lines = said.decode(errors="replace").strip().splitlines()
-                if process.returncode != 0:
-                    told = "\n  ".join(lines[-6:]) or "it said nothing"
-                    raise StartFailed(f"'tollhouse {name}' failed with exit code {process.returncode}:\n  {told}")
-        finally:
-            for process in running.values():
-                with suppress(ProcessLookupError):
-                    process.kill()
-                process.wait()
-                if process.stdout is not None:
-                    process.stdout.close()
-        self._progress.say("topics and tables: up to date")
-
     def _start_services(self, backends: Backends, ports: Iterator[int]) -> None:
         options = self._options
-        counts: dict[Service, int] = {
-            "billing_consumer": options.billing,
-            "router_worker": options.workers,
-            "ingress": options.ingress,
-        }
-        for service, count in counts.items():
-            for number in range(1, count + 1):
+        counts = {"billing_consumer": options.billing, "router_worker": options.workers, "ingress": options.ingress}
+        for service, children in self.services.items():
+            for number in range(counts[service]):
                 child = self._service(service, number, next(ports), backends)
-                self.services[service].append(child)
+                children.append(child)
                 self._start(child)
         wait_until_ready(self.service_children, self._progress)
 
     def _service(self, service: Service, number: int, probe_port: int, backends: Backends) -> Child:
-        name = f"{_COMMANDS[service]}-{number}"
+        name = f"{_COMMANDS[service]}-{number + 1}"
         port_file = self._layout.run_dir / f"{name}.port"
-        self._probe_ports[name] = probe_port
-        ports = Ports(
-            probe_port=probe_port,
-            probe_port_file=port_file,
-            api_port=self._api_ports[number - 1] if service == "ingress" else None,
-        )
+        api_port = self._api_ports[number] if service == "ingress" else None
+        ports = Ports(probe_port=probe_port, probe_port_file=port_file, api_port=api_port)
         return Child(
             ChildSpec(
                 name=name,
@@ -184,54 +178,50 @@ class Stack:
                 log_file=self._layout.log_file(name),
                 port_file=port_file,
                 ready_url=f"http://{HOST}:{probe_port}/readyz",
-                stop_limit_s=drain_s(self._options.environ) + 5.0,
+                stop_limit_s=drain_s(self._options.environ) + AFTER_DRAIN_S,
             )
         )
 
     def _start(self, child: Child) -> None:
         with self._signals.held():
             child.start()
-            self.write_records()
+            self._write_records()
 
-    @property
-    def service_children(self) -> list[Child]:
-        return [child for children in self.services.values() for child in children]
-
-    @property
-    def backend_children(self) -> list[Child]:
-        return [child for child in (self.clickhouse, self.vendors, self.real_model) if child is not None]
-
-    def stop(self) -> None:
-        """Clients are seen off first; then whoever serves those that are left. Nothing of ours runs afterwards."""
-        for service in reversed(list(self.services)):
-            stop_together(self.services[service], self._signals, self._progress)
-        stop_together([child for child in (self.vendors, self.real_model) if child], self._signals, self._progress)
-        # Both keep data on disk and know nothing of each other.
-        if self.kafka is not None and self.kafka.running:
-            with suppress(ProcessLookupError):
-                self.kafka.terminate()
-        stop_together([self.clickhouse] if self.clickhouse else [], self._signals, self._progress)
-        if self.kafka is not None:
-            self.kafka.stop(HURRIED_STOP_LIMIT_S if self._signals.hurry else BACKEND_STOP_LIMIT_S)
-        remove_stack_file(self._layout)
-        self._layout.processes_file.unlink(missing_ok=True)
-
-    def write_records(self) -> None:
+    def _write_records(self) -> None:
         """What a later `down` needs, should this process be killed."""
-        kafka_pid = self.kafka.pid if self.kafka is not None and self.kafka.running else None
-        named = [("kafka", kafka_pid)]
-        named += [(child.name, child.pid) for child in (*self.backend_children, *self.service_children)]
+        named = [("kafka", self._kafka_pid)]
+        named += [(child.name, child.pid) for child in (*self.servers, *self.service_children)]
         records = [record_of(name, pid) for name, pid in named if pid is not None]
         write_records(self._layout, [record for record in records if record is not None])
 
-    def write_stack_file(self) -> None:
-        """To be called whenever a pid has changed, after `start`."""
-        if self.used is None:
-            return
-        self.write_records()
-        write_stack_file(self._layout, self._described(self.used))
+    @property
+    def _kafka_pid(self) -> int | None:
+        return self.kafka.pid if self.kafka is not None and self.kafka.running else None
 
-    def _described(self, backends: Backends) -> StackFile: ...
+    def _described(self, backends: Backends) -> StackFile:
+        services = self.services
+        metrics = {service: [f"{_origin(child)}/metrics" for child in services[service]] for service in services}
+        api_urls = [f"http://{HOST}:{port}" for port in self._api_ports]
+        return StackFile(
+            api_url=api_urls[0],
+            api_urls=api_urls,
+            metrics_urls=MetricsUrls(**metrics),
+            kafka_bootstrap=backends.kafka_bootstrap,
+            kafka_kind=backends.kafka_kind,
+            topic_prefix=self._options.topic_prefix,
+            clickhouse_url=backends.clickhouse_url,
+            vendor_url=backends.vendor_url,
+            api_key=self._api_key,
+            logs_dir=str(self._layout.logs_dir),
+            pids=Pids(
+                keeper=os.getpid(),
+                **{service: _pids(children) for service, children in services.items()},
+                kafka=self._kafka_pid,
+                clickhouse=self.clickhouse.pid if self.clickhouse else None,
+                vendors=self.vendors.pid if self.vendors else None,
+                real_model=self.real_model.pid if self.real_model else None,
+            ),
+        )
 
 
 def _pids(children: Sequence[Child]) -> list[int]:

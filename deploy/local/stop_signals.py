@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM. While the stack starts they interrupt the start; later they are only noted, and a second one hurries.
+"""Ctrl-C and SIGTERM: they interrupt a start; later they are only noted, and a second one hurries.
 
 SIGUSR1 asks the keeper to start again what has ended (for tests that kill processes and want them back).
 """

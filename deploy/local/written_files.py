@@ -37,7 +37,7 @@ key_sha256 = "{key_sha256}"
 
 @dataclass(frozen=True)
 class VendorPlan:
-    """Which built-in vendors are called for real; the text of the vendors file; the keys that stand in for real ones."""
+    """Built-in vendors called for real, and simulated; the vendors file; keys that stand in for real ones."""
 
     real: tuple[str, ...]
     simulated: tuple[str, ...]
@@ -87,9 +87,11 @@ def plan_vendors(vendor_url: str, real_model_url: str | None, environ: Mapping[s
         elif name not in own_names:
             stand_in_keys[variable] = SIMULATED_KEY
             tables.append(_vendor_table(name, f"{vendor_url}/{name}/v1", None))
-    for name in SIMULATED_VENDORS:
-        if name not in own_names:
-            tables.append(_vendor_table(name, f"{vendor_url}/{name}/v1", SIMULATOR_KEY_VARIABLE))
+    tables += [
+        _vendor_table(name, f"{vendor_url}/{name}/v1", SIMULATOR_KEY_VARIABLE)
+        for name in SIMULATED_VENDORS
+        if name not in own_names
+    ]
     if real_model_url is not None and REAL_MODEL_VENDOR not in own_names:
         tables.append(_vendor_table(REAL_MODEL_VENDOR, f"{real_model_url}/v1", None))
     simulated = tuple(name for name in BUILT_IN if name not in real and name not in own_names)

@@ -7,8 +7,13 @@ import msgspec
 from msgspec import Meta
 
 from router_worker.planner import PlanRequest
+from router_worker.surfaces.json_depth import is_deeper_than
 from schemas.catalogue import Capability
 from schemas.failures import Failure, FailureKind
+
+# Parsers recurse, as deep as the stack of that moment allows. What is let through here must pass every later parser,
+# so the limit is far below that: else a body could be made that passes here and fails where no failure is expected.
+MAX_DEPTH = 200
 
 _EMPTY = msgspec.Raw(b"null")
 
@@ -87,11 +92,15 @@ _FREE_TOOL_CHOICES = (b"null", b'"auto"', b'"none"')
 def read_chat_request(body: bytes) -> ChatRequest | Failure:
     """INVALID_JSON or INVALID_REQUEST, the latter with the field at fault in `param`."""
     try:
+        # Not all of the body is looked at below, but a vendor reads all of it, and JSON is UTF-8.
+        body.decode()
         request = _REQUEST.decode(body)
     except msgspec.ValidationError as error:
         return _invalid(error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Failure(kind=FailureKind.INVALID_JSON)
+    if is_deeper_than(MAX_DEPTH, body):
+        return Failure(kind=FailureKind.INVALID_REQUEST, message=f"The body is nested more than {MAX_DEPTH} deep.")
     for number, message in enumerate(request.messages):
         try:
             message.part_types()

@@ -156,7 +156,7 @@ class OpenAiStream:
         elif (stripped := payload.strip()) == DONE:
             self._end(emit)
         elif stripped:
-            self._read_chunk(name, stripped.replace(b"\n", b" "), emit)
+            self._read_chunk(name, stripped, emit)
 
     def _end(self, emit: Callable[[bytes], None]) -> None:
         if self.chunks == 0:
@@ -185,7 +185,8 @@ class OpenAiStream:
             self.tokens = tokens
             if not chunk.choices and not self._call.client_wants_usage:
                 return
-        emit(b"data: " + for_client + b"\n\n")
+        # A chunk over several lines has its line ends between its fields: in a string they would be no JSON.
+        emit(b"data: " + for_client.replace(b"\n", b" ") + b"\n\n")
         texts: list[bytes] = []
         for choice in chunk.choices or ():
             texts += _texts(choice.delta)
@@ -194,7 +195,7 @@ class OpenAiStream:
                 self.finish_reason = choice.finish_reason
         # Each token stands for at least one byte between the quotes.
         self.output_bytes += sum(map(len, texts)) - 2 * len(texts)
-        if len(texts) == 1 and is_strict and tokens is None and self.finish_reason is None:
+        if len(texts) == 1 and is_strict and tokens is None and self.finish_reason is None and b"\n" not in payload:
             self._learn(payload, texts[0], chunk.model)
 
     def _learn(self, payload: bytes, text: bytes, model: msgspec.Raw) -> None:

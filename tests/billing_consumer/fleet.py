@@ -1,15 +1,19 @@
 """Billing consumers as processes of their own, and the usage that they are given. For tests with a real Kafka."""
 
+import asyncio
 import contextlib
 import os
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
+from aiohttp import ClientError, ClientSession
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
@@ -23,7 +27,7 @@ from schemas.money import pico_to_usd
 from schemas.spend import SPEND
 from schemas.topics import Topic
 from schemas.usage import USAGE
-from tests.billing_consumer.clickhouse_server import REPOSITORY, wait_until
+from tests.billing_consumer.clickhouse_server import DEADLINE_S, REPOSITORY, wait_until
 from tests.billing_consumer.samples import START_MS, attempt_event, request_event, usage_record
 
 ROLLUPS = ("spend_by_key", "spend_by_project", "spend_by_model_hour")
@@ -47,16 +51,28 @@ class Consumer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        self._log_path.with_suffix(".port").unlink(missing_ok=True)
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "billing_consumer"], cwd=REPOSITORY, env=self._environ, stdout=log, stderr=log
             )
 
-    @property
-    def probe_url(self) -> str | None:
-        with contextlib.suppress(FileNotFoundError):
-            return self._log_path.with_suffix(".port").read_text().strip()
-        return None
+    async def until(self, condition: Callable[[Mapping[str, str]], bool], what: str) -> None:
+        """Waits until what /readyz calls not ready is as wanted."""
+        until_s = time.monotonic() + DEADLINE_S
+        async with ClientSession() as session:
+            while time.monotonic() < until_s:
+                assert self.poll() is None, self.log()[-3000:]
+                with contextlib.suppress(ClientError, FileNotFoundError):
+                    url = self._log_path.with_suffix(".port").read_text().strip()
+                    async with session.get(f"{url}/readyz") as answer:
+                        if condition(msgspec.json.decode(await answer.read())["not_ready"]):
+                            return
+                await asyncio.sleep(0.05)
+        raise AssertionError(f"never: {what}\n{self.log()[-3000:]}")
+
+    async def until_ready(self) -> None:
+        await self.until(lambda not_ready: not not_ready, "ready")
 
     def poll(self) -> int | None:
         assert self._process is not None

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-import msgspec
 import pytest
-from aiohttp import ClientError, ClientSession
 
 from billing_consumer.settings import ClickHouseSettings
 from deploy.local.kafka.process import KafkaHandle
@@ -89,12 +87,14 @@ async def test_three_consumers_come_and_go_and_share_the_partitions(
         if rng.random() < 0.5:
             consumers[n].kill()
         else:
+            await consumers[n].until_ready()
             assert consumers[n].terminate() == 0, consumers[n].log()[-3000:]
         await produce(kafka, truth, 700, rng)
         consumers[n].start()
     await until_done(kafka, consumers)
     await check_books(database, kafka, truth)
     for consumer in consumers:
+        await consumer.until_ready()
         assert consumer.terminate() == 0, consumer.log()[-3000:]
 
 
@@ -104,12 +104,13 @@ async def test_clickhouse_may_go_away_and_come_back(
     rng, truth = random.Random(4), Truth()
     consumer = Consumer(kafka, database, tmp_path / "consumer.log")
     consumer.start()
+    await consumer.until_ready()
     for _ in range(2):
         await produce(kafka, truth, 2000, rng)
         clickhouse.kill()
         try:
             await produce(kafka, truth, 500, rng)
-            await until_not_ready(consumer, "clickhouse")
+            await consumer.until(lambda not_ready: "clickhouse" in not_ready, "ClickHouse is missed")
         finally:
             clickhouse.start()
     await until_done(kafka, [consumer])
@@ -124,6 +125,7 @@ async def test_kafka_may_go_away_and_come_back(
     rng, truth = random.Random(5), Truth()
     consumer = Consumer(kafka, database, tmp_path / "consumer.log")
     consumer.start()
+    await consumer.until_ready()
     for _ in range(2):
         await produce(kafka, truth, 2000, rng)
         broker.kill()
@@ -149,19 +151,3 @@ async def test_an_unreadable_record_is_put_aside_and_the_rest_goes_on(
     await check_books(database, kafka, truth)
     assert consumer.log().count("unreadable usage record") == 1
     assert consumer.terminate() == 0
-
-
-async def until_not_ready(consumer: Consumer, check: str) -> None:
-    until_s = time.monotonic() + DEADLINE_S
-    async with ClientSession() as session:
-        while time.monotonic() < until_s:
-            url = consumer.probe_url
-            if url is not None:
-                try:
-                    async with session.get(f"{url}/readyz") as answer:
-                        if check in msgspec.json.decode(await answer.read())["not_ready"]:
-                            return
-                except ClientError:
-                    pass
-            await asyncio.sleep(0.05)
-    raise AssertionError(f"it never said that {check} is not ready")

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_worker.surfaces.openai_chat import ChatRequest, plan_request, read_chat_request
+from router_worker.surfaces.json_depth import is_deeper_than
+from router_worker.surfaces.openai_chat import MAX_DEPTH, ChatRequest, plan_request, read_chat_request
 from schemas.catalogue import Capability
 from schemas.failures import Failure, FailureKind
+from tests.router_worker.openai_samples import call, vendor
 
 
 def read(body: dict[str, Any]) -> ChatRequest:
@@ -96,9 +98,39 @@ def test_a_wrong_field_is_named(body: bytes, param: str | None) -> None:
     assert (failure.kind, failure.param) == (FailureKind.INVALID_REQUEST, param)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"tools":' + b"[" * 100_000 + b"]" * 100_000 + b"}"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff", b'{"\xff":1}', b'{"a":"\xff"}', b'{"tools":' + b"[" * 100_000 + b"]" * 100_000 + b"}"]
+)
 def test_what_is_not_json(body: bytes) -> None:
     assert refused(body).kind is FailureKind.INVALID_JSON
+
+
+@pytest.mark.parametrize("depth", [0, 1, 198, 199, 200, 201, 300])
+def test_nesting_is_limited_so_that_no_later_parser_fails(depth: int) -> None:
+    many = b"[[]]," * 500
+    for nested in (b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth):
+        body = b'{"deep":[' + (nested or b"1") + b'],"many":[' + many + b'0],"text":"[[[\\"[[["}'
+        result = read_chat_request(body)
+        if depth + 2 <= MAX_DEPTH:
+            assert isinstance(result, ChatRequest)
+            assert vendor().build_request(call(body)).body
+        else:
+            assert isinstance(result, Failure)
+            assert result.kind is FailureKind.INVALID_REQUEST
+
+
+_JSON = st.recursive(
+    st.none() | st.text(alphabet='[]{}"\\a'), lambda inner: st.lists(inner) | st.dictionaries(st.text("[{"), inner)
+)
+
+
+@given(_JSON, st.integers(0, 6))
+def test_depth(value: Any, limit: int) -> None:
+    def depth(part: Any) -> int:
+        inner = part.values() if isinstance(part, dict) else part
+        return 1 + max(map(depth, inner), default=0) if isinstance(part, list | dict) else 0
+
+    assert is_deeper_than(limit, orjson.dumps(value)) == (depth(value) > limit)
 
 
 @given(st.binary(max_size=100))

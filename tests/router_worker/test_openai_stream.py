@@ -80,13 +80,15 @@ STREAMS = {
     "plain": PLAIN,
     "crlf": stream_bytes(ROLE, chunk("a"), chunk("b"), chunk(finish="stop"), USAGE_CHUNK, b"[DONE]", end=b"\r\n"),
     "cr": stream_bytes(ROLE, chunk("a"), chunk("b"), chunk(finish="stop"), b"[DONE]", end=b"\r"),
-    "bom and comments": b"\xef\xbb\xbf: hi\n\n"
+    "bom and comments": b"\xef\xbb\xbf"
     + stream_bytes(chunk("a"))
     + b": keep-alive\r\n\r\nid: 7\nretry: 10\nevent: message\n"
     + stream_bytes(chunk("b"), chunk(finish="stop"), b"[DONE]"),
     "lines": b'data:{"id":"c","model":"v",\ndata: "choices":[{"index":0,"delta":{"content":"a"},\n'
     b'data:"finish_reason":"stop"}]}\n\n'
     b"data:[DONE]\n\n",
+    "crlf lines": b'data: {"id":"c","model":"v",\r\ndata: "choices":[{"index":0,"delta":{"content":"a"},\r\n'
+    b'data: "finish_reason":"stop"}]}\r\n\r\ndata: [DONE]\r\n\r\n',
     "no mark": stream_bytes(chunk("a"), chunk("b"), chunk(finish="length", usage=USAGE)),
     "no last line feed": stream_bytes(chunk("a"), chunk(finish="stop")) + b"data: [DONE]",
     "broken off": PLAIN[:400],
@@ -125,6 +127,7 @@ def test_any_cuts_give_the_same(cuts: list[int], name: str) -> None:
         ("cr", None),
         ("bom and comments", None),
         ("lines", None),
+        ("crlf lines", None),
         ("no mark", None),
         ("no last line feed", None),
         ("halves", None),
@@ -141,6 +144,21 @@ def test_how_it_ended(name: str, kind: FailureKind | None) -> None:
     outcome = run(parser(), STREAMS[name])
     assert outcome.failed_as == kind
     assert outcome.client.endswith(DONE) == (kind is None)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("crlf", "ab"),
+        ("cr", "ab"),
+        ("bom and comments", "ab"),
+        ("lines", "a"),
+        ("crlf lines", "a"),
+        ("broken off", "Hel"),
+    ],
+)
+def test_the_text_arrives(name: str, text: str) -> None:
+    assert text_of(run(parser(), STREAMS[name]).client) == text
 
 
 def test_a_stream_without_the_mark_gets_it() -> None:
@@ -237,6 +255,31 @@ def test_a_changing_field_does_not_mislead_the_template() -> None:
     chunks = [chunk(f"t{i}", obfuscation="x" * (i % 5), created=i // 3) for i in range(40)]
     outcome = run(parser(), stream_bytes(*chunks, chunk(finish="stop"), b"[DONE]"))
     assert payloads(outcome.client)[:-2] == [one | {"model": "cat-1"} for one in chunks]
+
+
+def test_what_only_looks_like_the_template_is_read_whole() -> None:
+    first, second = ({"index": i, "delta": {"content": "x"}, "finish_reason": None} for i in (0, 1))
+    both = chunk(choices=[first | {"finish_reason": "stop"}, second])
+    stream = parser()
+    stream.feed(stream_bytes(chunk("a"), chunk("b"), both))
+    assert stream.finish_reason == "stop"
+    assert stream.output_bytes == 4
+
+
+def test_a_broken_chunk_that_looks_like_the_template_is_garbled() -> None:
+    broken = orjson.dumps(chunk("TEXT")).replace(b"TEXT", b"tail\\")
+    assert run(parser(), stream_bytes(chunk("a"), chunk("b"), broken)).failed_as is FailureKind.VENDOR_GARBLED
+
+
+def test_a_text_cut_by_a_line_end_is_garbled() -> None:
+    broken = orjson.dumps(chunk("TEXT")).replace(b"TEXT", b"te\ndata: xt")
+    assert run(parser(), stream_bytes(chunk("a"), chunk("b"), broken)).failed_as is FailureKind.VENDOR_GARBLED
+
+
+def test_a_text_that_stands_elsewhere_too_is_not_mistaken() -> None:
+    stream = parser()
+    stream.feed(stream_bytes(chunk("c-1"), chunk("c-1", id="another-id"), chunk("c-1", id="a-third-id")))
+    assert stream.output_bytes == 9
 
 
 def test_a_model_named_behind_the_choices_is_replaced_too() -> None:

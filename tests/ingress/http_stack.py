@@ -1,0 +1,147 @@
+"""The whole ingress in this process, over real sockets; only Kafka is a list."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aiohttp
+from prometheus_client import CollectorRegistry
+
+from ingress.admission import SpendAdmission
+from ingress.aftermath import IngressAftermath
+from ingress.exchange import Exchange
+from ingress.exchanges import Exchanges
+from ingress.http_api import HttpApi
+from ingress.reply_server import ReplyServer
+from ingress.request_queue import RequestQueue
+from ingress.settings import ApiSettings, ReplySettings
+from ingress.spend_view import SpendView
+from runtime.clock import SystemClock
+from runtime.kafka.queue_producer import QueueProducer
+from runtime.lifecycle import Deadline, Supervisor
+from runtime.metrics import Metrics
+from schemas.catalogue import Catalogue, Model, Price, Route
+from schemas.envelope import RequestEnvelope
+from schemas.spend import SPEND, Scope, SpendState
+from schemas.tenancy import ApiKey, Project, Tenants, hash_api_key
+from schemas.topics import Topic
+from tests.fakes.kafka import FakeKafka, durable_producer
+from tests.fakes.ring_worker import RingWorker, ring_worker
+from tests.fakes.waiting import until
+
+SECRET = "th-secret"
+CHAT = "/v1/chat/completions"
+_PRICE = Price(start=date(2020, 1, 1), input=Decimal(1), output=Decimal(2), source="test")
+_ROUTE = Route(vendor="v", vendor_model="vm", prices=(_PRICE,), context_tokens=1000, max_output_tokens=100)
+CATALOGUE = Catalogue(
+    (
+        Model(model_id="m", name="The Model", provider="maker", routes=(_ROUTE,), created=date(2024, 5, 1)),
+        Model(model_id="org/deep:v1", name="Deep", provider="other", routes=(_ROUTE,)),
+    )
+)
+TENANTS = Tenants(
+    (Project(project_id="proj", organization_id="org", budget_pico_usd=1000),),
+    (ApiKey(api_key_id="key", project_id="proj", key_sha256=hash_api_key(SECRET), budget_pico_usd=100),),
+)
+
+
+def chat(**fields: Any) -> dict[str, Any]:
+    return {"model": "m", "messages": [{"role": "user", "content": "hello"}]} | fields
+
+
+@dataclass
+class Stack:
+    kafka: FakeKafka
+    exchanges: Exchanges
+    api: HttpApi
+    supervisor: Supervisor
+    spend: SpendView
+    worker: RingWorker
+    client: aiohttp.ClientSession
+    reply_url: str
+    url: str
+    opened: list[Exchange]
+
+    async def request(self, number: int = 0) -> RequestEnvelope:
+        """The envelope of the given record on the queue, once it is there."""
+        await until(lambda: len(self.kafka.requests()) > number)
+        return self.kafka.requests()[number].envelope
+
+    def spent(self, scope: Scope, scope_id: str, pico_usd: int) -> None:
+        state = SpendState(scope=scope, scope_id=scope_id, spent_pico_usd=pico_usd, as_of_ms=0)
+        self.spend.apply(SPEND.encode(state))
+
+
+@asynccontextmanager
+async def ingress_stack(**settings: Any) -> AsyncIterator[Stack]:
+    """`settings` are those of `ApiSettings`."""
+    kafka, clock, supervisor = FakeKafka(), SystemClock(), Supervisor()
+    metrics = Metrics(CollectorRegistry())
+    confirm_within_s = float(settings.get("confirm_within_s", 3.0))
+    producer = QueueProducer(
+        kafka.make_producer, Topic.REQUESTS.value, confirm_within_s, clock, supervisor, metrics
+    )
+    await producer.start()
+    queue = RequestQueue(producer)
+    aftermath = IngressAftermath(queue, await durable_producer(kafka), clock, supervisor, metrics, 0.001)
+    exchanges = Exchanges(
+        aftermath,
+        clock,
+        metrics,
+        lambda: os.urandom(16).hex(),
+        window_bytes=int(settings.get("window_bytes", 256 * 1024)),
+        max_deliveries=3,
+    )
+    opened = _remember_opened(exchanges)
+    replies = ReplyServer(ReplySettings(), exchanges, supervisor, metrics)
+    await replies.start()
+    spend = SpendView()
+    with TemporaryDirectory() as directory:
+        port_file = Path(directory) / "port"
+        api = HttpApi(
+            ApiSettings(**({"port": 0, "port_file": str(port_file)} | settings)),
+            TENANTS,
+            CATALOGUE,
+            SpendAdmission(spend),
+            queue,
+            exchanges,
+            lambda: replies.url,
+            clock,
+            os.urandom,
+            metrics,
+        )
+        await api.start()
+        url = port_file.read_text(encoding="utf-8").strip()
+    headers = {"Authorization": f"Bearer {SECRET}"}
+    timeout = aiohttp.ClientTimeout(total=10)
+    async with (
+        ring_worker(replies.url) as worker,
+        aiohttp.ClientSession(url, headers=headers, timeout=timeout) as client,
+    ):
+        yield Stack(kafka, exchanges, api, supervisor, spend, worker, client, replies.url, url, opened)
+        await client.close()
+        await api.stop(Deadline(clock, 0))
+        await replies.stop(Deadline(clock, 0))
+    await producer.stop(Deadline(clock, 0))
+    await supervisor.cancel_all()
+    assert not supervisor.failed.is_set(), "a task of the ingress failed"
+    assert exchanges.waiting_clients == 0, "a client's place is never given back"
+
+
+def _remember_opened(exchanges: Exchanges) -> list[Exchange]:
+    opened: list[Exchange] = []
+    original = exchanges.open
+
+    def open_and_remember(envelope: RequestEnvelope, body: bytes) -> Exchange:
+        exchange = original(envelope, body)
+        opened.append(exchange)
+        return exchange
+
+    exchanges.open = open_and_remember  # type: ignore[method-assign] - a spy, so that a test can see what waits in it
+    return opened

@@ -1,0 +1,229 @@
+"""The laws of the claim, held over requests and workers that do anything in any order."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from prometheus_client import CollectorRegistry
+
+from ingress.exchange import Exchange
+from ingress.exchanges import Exchanges
+from runtime.metrics import Metrics
+from schemas.failures import Failure, FailureKind
+from schemas.frames import Claim, End, FrameReader, FrameType, Head
+from schemas.usage import USAGE
+from tests.fakes.clock import HandClock
+from tests.fakes.envelopes import envelope, if_lost
+
+WORKERS = 3
+MAX_DELIVERIES = 3
+HEAD = Head(status=200, content_type="text/event-stream", model="m", vendor="v", attempts=1)
+
+
+class Channel:
+    """One connection of a worker; a worker that is lost comes back with another one."""
+
+    def __init__(self) -> None:
+        self.alive = True
+        self.accepted_now = False
+
+    def send(self, frame: bytes) -> None:
+        [(frame_type, _, _)] = FrameReader().feed(frame)
+        if frame_type in (FrameType.ACCEPT, FrameType.REFUSE):
+            self.accepted_now = frame_type is FrameType.ACCEPT
+
+
+@dataclass
+class Request:
+    """What the test knows of a request. `holder`: the channel whose claim on the present delivery was accepted."""
+
+    exchange: Exchange
+    holder: Channel | None = None
+    holders: dict[int, set[int]] = field(default_factory=dict)
+    accepted: set[str] = field(default_factory=set)
+    settled: set[str] = field(default_factory=set)
+    reported: list[str] = field(default_factory=list)
+    closed: bool = False
+    finished_reports: int = 0
+    holder_said_settled: bool = False
+
+
+class Reports:
+    """The aftermath: remembers who was reported."""
+
+    def __init__(self) -> None:
+        self.requests: dict[str, Request] = {}
+
+    def _of(self, exchange: Exchange) -> Request:
+        return self.requests[exchange.envelope.request_id]
+
+    def put_back(self, exchange: Exchange) -> None:
+        self._of(exchange).holder = None
+
+    def report_lost(self, exchange: Exchange, *, finished: bool) -> None:
+        request = self._of(exchange)
+        request.reported += [a.attempt_id for raw in exchange.if_lost for a in USAGE.decode(bytes(raw)).attempts]
+        request.finished_reports += finished
+
+    def report_unserved(self, exchange: Exchange) -> None:
+        self._of(exchange).finished_reports += 1
+
+
+class AnyOrder(RuleBasedStateMachine):
+    requests: Bundle[Request] = Bundle("requests")
+
+    @initialize()
+    def start(self) -> None:
+        self.clock = HandClock()
+        self.reports = Reports()
+        self.tokens = 0
+        self.exchanges = Exchanges(
+            self.reports,
+            self.clock,
+            Metrics(CollectorRegistry()),
+            self.new_token,
+            window_bytes=100,
+            max_deliveries=MAX_DELIVERIES,
+        )
+        self.channels = [Channel() for _ in range(WORKERS)]
+
+    def new_token(self) -> str:
+        self.tokens += 1
+        return f"token-{self.tokens}"
+
+    @rule(target=requests)
+    def open(self) -> Request:
+        stream_id = self.exchanges.next_stream_id()
+        request_id = f"req_{stream_id}"
+        exchange = self.exchanges.open(
+            envelope(
+                request_id=request_id,
+                stream_id=stream_id,
+                token=self.new_token(),
+                streaming=True,
+                deadline_ms=self.clock.now_ms() + 60_000,
+            ),
+            b"{}",
+        )
+        request = self.reports.requests[request_id] = Request(exchange)
+        return request
+
+    @rule(
+        request=requests,
+        worker=st.integers(0, WORKERS - 1),
+        claim_no=st.integers(0, 3),
+        stale=st.integers(0, 1),
+        with_call=st.booleans(),
+    )
+    def claim(self, request: Request, worker: int, claim_no: int, stale: int, with_call: bool) -> None:
+        sent, channel = request.exchange.envelope, self.channels[worker]
+        delivery = sent.delivery - stale
+        raw = if_lost(claim_no, delivery, sent.request_id) if with_call else msgspec.Raw(b"null")
+        was_free = request.holder is None
+        channel.accepted_now = False
+        self.exchanges.claim(
+            channel,
+            sent.stream_id,
+            Claim(token=sent.token, delivery=delivery, claim_no=claim_no, worker_id=str(worker), if_lost=raw),
+        )
+        if not channel.accepted_now:
+            return
+        assert not stale, "a claim on an earlier delivery was accepted"
+        assert not request.closed, "nobody waits for the answer"
+        assert was_free or request.holder is channel, "two workers hold one delivery"
+        request.holder = channel
+        holders = request.holders.setdefault(delivery, set())
+        holders.add(id(channel))
+        assert len(holders) == 1
+        if with_call:
+            attempt = f"{sent.request_id}.{delivery}.{claim_no}"
+            assert attempt not in request.accepted, "one vendor call was allowed twice"
+            request.accepted.add(attempt)
+
+    @rule(request=requests, worker=st.integers(0, WORKERS - 1), what=st.sampled_from(["head", "data", "end", "error"]))
+    def frame(self, request: Request, worker: int, what: str) -> None:
+        channel, exchange, stream_id = self.channels[worker], request.exchange, request.exchange.envelope.stream_id
+        before = (exchange.head, len(exchange.data), exchange.end, exchange.failure)
+        if what == "head":
+            self.exchanges.head(channel, stream_id, HEAD)
+        elif what == "data":
+            self.exchanges.data(channel, stream_id, b"x")
+        elif what == "end":
+            self.exchanges.end(channel, stream_id, End(cost_pico_usd=1, estimated=False))
+        else:
+            self.exchanges.error(channel, stream_id, Failure(kind=FailureKind.VENDOR_ERROR))
+        if request.holder is not channel:
+            assert before == (exchange.head, len(exchange.data), exchange.end, exchange.failure), "forged"
+
+    @rule(request=requests, worker=st.integers(0, WORKERS - 1))
+    def settle(self, request: Request, worker: int) -> None:
+        """A worker settles after its last word, or after the client went."""
+        channel, exchange = self.channels[worker], request.exchange
+        if request.holder is channel and not (exchange.worker_done or exchange.client_done):
+            return
+        self.exchanges.settled(channel, exchange.envelope.stream_id)
+        if request.holder is channel and channel.alive and not request.holder_said_settled:
+            request.holder_said_settled = True
+            request.settled |= {a for a in request.accepted if a not in request.reported}
+
+    @rule(worker=st.integers(0, WORKERS - 1))
+    def lose(self, worker: int) -> None:
+        channel = self.channels[worker]
+        channel.alive = False
+        self.exchanges.lost(channel)
+        self.channels[worker] = Channel()
+
+    @rule(request=requests)
+    def time_out(self, request: Request) -> None:
+        if not request.closed:
+            request.exchange.failure_now(Failure(kind=FailureKind.DEADLINE_EXCEEDED))
+
+    @rule(request=consumes(requests))
+    def close(self, request: Request) -> None:
+        """The client has its answer or its error, or has gone away. Its worker may still speak: see `teardown`."""
+        self._close(request)
+
+    @rule(request=requests)
+    def close_and_go_on(self, request: Request) -> None:
+        self._close(request)
+
+    def _close(self, request: Request) -> None:
+        if request.closed:
+            return
+        exchange = request.exchange
+        failure = None if exchange.over else Failure(kind=FailureKind.CLIENT_GONE)
+        self.exchanges.close(exchange, exchange.final_status() or 499, failure)
+        request.closed = True
+
+    @rule(seconds=st.sampled_from([1, 30, 61]))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.move(seconds)
+
+    @invariant()
+    def clients_are_counted(self) -> None:
+        waiting = sum(not request.closed for request in self.reports.requests.values())
+        assert self.exchanges.waiting_clients == waiting
+
+    @invariant()
+    def nothing_is_reported_twice(self) -> None:
+        for request in self.reports.requests.values():
+            assert len(request.reported) == len(set(request.reported))
+            assert request.finished_reports <= 1
+
+    def teardown(self) -> None:
+        for request in self.reports.requests.values():
+            self._close(request)
+        for worker in range(WORKERS):
+            self.lose(worker)
+        assert self.exchanges.waiting_clients == 0
+        assert self.exchanges.unsettled == 0, "an exchange has leaked"
+        for request in self.reports.requests.values():
+            assert request.settled.isdisjoint(request.reported), "settled, and yet reported"
+            assert request.settled | set(request.reported) == request.accepted, "a call was lost sight of"
+            assert request.finished_reports == (not request.holder_said_settled), "one request, one last word"
+
+
+AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAnyOrder = AnyOrder.TestCase
