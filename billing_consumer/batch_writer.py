@@ -9,8 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from billing_consumer.batch_bounds import Bounds
-from billing_consumer.clickhouse_store import Span
+from billing_consumer.batch_bounds import Bounds, Span
 from billing_consumer.resolve import Report, Standing, resolve, suspects
 from billing_consumer.rows import read_record
 from billing_consumer.tables import ATTEMPTS, REQUESTS, Row, Table

@@ -9,10 +9,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
+from billing_consumer.batch_bounds import Span
 from billing_consumer.clickhouse_client import CLICKHOUSE_ERRORS, connect
 from billing_consumer.resolve import Standing, rank_of, standing_of
 from billing_consumer.settings import ClickHouseSettings
@@ -40,16 +41,6 @@ class StoreUnavailable(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-class Span(NamedTuple):
-    """Which earlier unusual reports a batch wants to know of: of its partition, from before `first`, with request ids
-    from `low` to `high`."""
-
-    partition: int
-    first: int
-    low: str
-    high: str
 
 
 class ClickHouseStore:

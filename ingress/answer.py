@@ -1,5 +1,7 @@
 """Brings what the worker sends to the client: a plain answer whole, a stream chunk by chunk."""
 
+import asyncio
+
 from aiohttp import web
 
 from ingress.exchange import Exchange
@@ -8,6 +10,9 @@ from runtime.clock import Clock
 from schemas.failures import Failure, FailureKind
 
 REQUEST_ID_HEADER = "X-Request-Id"
+
+LAST_WORDS_S = 1.0
+"""How long a client whose stream is over its deadline may take to read why."""
 
 
 class AnswerFailed(Exception):
@@ -75,6 +80,17 @@ class AnswerWriter:
             },
         )
         await response.prepare(request)
+        try:
+            # Around the writes too: a client that does not read would else hold its vendor's stream for ever.
+            async with asyncio.timeout(max(0.0, deadline_s - self._clock.monotonic_s())):
+                await self._pass_on(response, exchange)
+        except TimeoutError:
+            late = Failure(kind=FailureKind.DEADLINE_EXCEEDED)
+            exchange.failure_now(late)
+            await _last_words(request, response, late)
+        return response
+
+    async def _pass_on(self, response: web.StreamResponse, exchange: Exchange) -> None:
         while True:
             if exchange.data:
                 chunk = exchange.data.popleft() if len(exchange.data) == 1 else b"".join(exchange.data)
@@ -88,12 +104,23 @@ class AnswerWriter:
                 break
             if exchange.end is not None:
                 break
-            await exchange.wait(min(self._heartbeat_s, max(0.0, deadline_s - self._clock.monotonic_s())))
-            if exchange.data or exchange.over:
-                continue
-            if self._clock.monotonic_s() >= deadline_s:
-                exchange.failure_now(Failure(kind=FailureKind.DEADLINE_EXCEEDED))
-            else:
+            await exchange.wait(self._heartbeat_s)
+            if not exchange.data and not exchange.over:
                 await response.write(openai_chat.HEARTBEAT)
         await response.write_eof()
-        return response
+
+
+async def _last_words(request: web.Request, response: web.StreamResponse, failure: Failure) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    try:
+        async with asyncio.timeout(LAST_WORDS_S):
+            await response.write(openai_chat.error_event(failure))
+            await response.write_eof()
+    except (TimeoutError, asyncio.CancelledError):
+        # Cancelling a write that waits for the client leaves aiohttp's connection so that every later write of it is
+        # cancelled too, although nobody cancels us.
+        if task.cancelling():
+            raise
+        if request.transport is not None:
+            request.transport.abort()

@@ -32,6 +32,10 @@ log = structlog.get_logger(__name__)
 RETRY_AFTER_S = 1.0
 """What a client is told when Kafka is away or the replica is full: such states pass quickly or not at all."""
 
+LAST_WRITES_S = 1.0
+"""At the end of the drain: for answers that have left their handler and not yet the socket. aiohttp waits for it twice,
+and its own minute would outlast the pod's grace period."""
+
 
 class HttpApi:
     def __init__(
@@ -71,7 +75,9 @@ class HttpApi:
         app.router.add_get("/v1/models", self._list_models)
         app.router.add_get("/v1/models/{model:.+}", self._one_model)
         # Cancelling the handler is how we hear at once that a client has hung up, even while nothing is being written.
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=LAST_WRITES_S
+        )
         await self._runner.setup()
         self._site = web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=1024)
         await self._site.start()
@@ -106,6 +112,9 @@ class HttpApi:
             limit = self._settings.max_body_bytes
             text = f"The request body is larger than {limit} bytes."
             response = self._refuse(Failure(kind=FailureKind.BODY_TOO_LARGE, message=text))
+        except web.RequestPayloadError:
+            text = "The request body cannot be read: it is not encoded as its headers say."
+            response = self._refuse(Failure(kind=FailureKind.INVALID_REQUEST, message=text))
         except web.HTTPNotFound:
             response = self._refuse(
                 Failure(kind=FailureKind.UNKNOWN_PATH, message=f"There is nothing at {request.method} {request.path}.")

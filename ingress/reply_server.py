@@ -1,5 +1,7 @@
 """The ingress's end of the reply channel: workers connect here and frames are handed to the exchanges."""
 
+import asyncio
+
 import msgspec
 import structlog
 from aiohttp import web
@@ -22,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 PATH = "/reply"
 
+CLOSE_TIMEOUT_S = 1.0
+"""How long a worker may take to answer the closing of its channel; aiohttp's own ten seconds are for each of them."""
+
 
 class ReplyServer:
     def __init__(self, settings: ReplySettings, exchanges: Exchanges, supervisor: Supervisor, metrics: Metrics) -> None:
@@ -37,7 +42,9 @@ class ReplyServer:
         app = web.Application()
         app.router.add_get(PATH, self._connect)
         # A worker that goes away ends its loop by itself; cancelling the handler would cut its last frames off.
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=False)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=False, shutdown_timeout=CLOSE_TIMEOUT_S
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
         host, port = self._runner.addresses[0][:2]
@@ -45,13 +52,14 @@ class ReplyServer:
 
     async def stop(self, deadline: Deadline) -> None:
         """By now the exchanges are through, so nothing of value is in the sockets."""
-        for socket in list(self._sockets):
-            await socket.close()
+        await asyncio.gather(*(socket.close() for socket in list(self._sockets)))
         if self._runner is not None:
             await self._runner.cleanup()
 
     async def _connect(self, request: web.Request) -> web.WebSocketResponse:
-        response = web.WebSocketResponse(heartbeat=HEARTBEAT_S, compress=False, max_msg_size=MAX_MESSAGE_BYTES)
+        response = web.WebSocketResponse(
+            timeout=CLOSE_TIMEOUT_S, heartbeat=HEARTBEAT_S, compress=False, max_msg_size=MAX_MESSAGE_BYTES
+        )
         await response.prepare(request)
         socket = FrameSocket(response)
         writer = self._supervisor.spawn(socket.run_writer(), "reply channel writer")

@@ -38,7 +38,7 @@ def build(settings: WorkerSettings, catalogue: Catalogue, vendors: Mapping[str, 
 
     usage = DurableProducer(lambda: make_durable_producer(kafka), kafka.topic_prefix, metrics)
     pool = ReplyPool(clock, supervisor)
-    caller = VendorCaller(settings.worker, clock)
+    caller = VendorCaller(settings.worker, clock, supervisor)
     bench = Workbench(
         worker_id=f"{socket.gethostname()}-{os.getpid()}",
         catalogue=catalogue,

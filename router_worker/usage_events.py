@@ -7,7 +7,7 @@ from router_worker.estimate import input_tokens_bound, output_tokens_bound, toke
 from router_worker.rating import consistent, cost_pico_usd
 from schemas.catalogue import Model, Price, Route
 from schemas.envelope import RequestEnvelope
-from schemas.failures import Failure
+from schemas.failures import Failure, FailureKind
 from schemas.ids import attempt_id
 from schemas.usage import USAGE, AttemptEvent, AttemptOutcome, RequestEvent, TokenCounts, UsageRecord
 
@@ -138,7 +138,8 @@ def finished_request(
     first_byte_ms: int | None = None
     if last is not None and answered and last.first_byte_ms is not None:
         first_byte_ms = max(0, last.started_at_ms + last.first_byte_ms - envelope.accepted_at_ms)
-    in_stream = answered and envelope.streaming
+    # In a stream the 200 was out before the failure; but of a client that went away, that is the thing to know.
+    in_stream = answered and envelope.streaming and (failure is None or failure.kind is not FailureKind.CLIENT_GONE)
     return RequestEvent(
         delivery=envelope.delivery,
         accepted_at_ms=envelope.accepted_at_ms,

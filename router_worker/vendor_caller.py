@@ -4,6 +4,7 @@ It never raises for what a vendor does; what went wrong is in the result, for th
 """
 
 import asyncio
+from types import SimpleNamespace
 
 import aiohttp
 from yarl import URL
@@ -13,7 +14,7 @@ from router_worker.settings import WorkSettings
 from router_worker.stream import Interrupted, Stream
 from router_worker.vendors.vendor import Vendor, VendorCall
 from runtime.clock import Clock
-from runtime.lifecycle import Deadline
+from runtime.lifecycle import Deadline, Supervisor
 from schemas.failures import Failure, FailureKind
 from schemas.frames import Head
 
@@ -22,20 +23,27 @@ KEEPALIVE_S = 15.0
 # How far a vendor may run ahead of a slow client, per call, besides the stream's own credit: aiohttp stops reading at
 # twice this size.
 READ_BUFFER_BYTES = 64 * 1024
-# The stall timer is moved at most this often, not with every chunk.
+# The stall timer is moved at most this often, not with every chunk; nor ever more seldom than that part of the timeout,
+# which is by how much a stall may be seen too early.
 TIMER_GRAIN_S = 1.0
+TIMER_GRAIN_PART = 0.1
+END_TIMEOUT_S = 2.0
 ERROR_BODY_BYTES = 64 * 1024
 
 
 class VendorCaller:
-    def __init__(self, settings: WorkSettings, clock: Clock) -> None:
+    def __init__(self, settings: WorkSettings, clock: Clock, supervisor: Supervisor) -> None:
         self._settings = settings
         self._clock = clock
+        self._supervisor = supervisor
         self._session: aiohttp.ClientSession | None = None
         self._urls: dict[str, URL] = {}
 
     async def start(self) -> None:
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(_request_sent)
         self._session = aiohttp.ClientSession(
+            trace_configs=[trace],
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout_s),
@@ -90,28 +98,34 @@ class VendorCaller:
         assert self._session is not None, "call before start"
         request = vendor.build_request(call)
         response = await self._session.post(
-            self._url(base_url + request.url_path), data=request.body, headers=request.headers, allow_redirects=False
+            self._url(base_url + request.url_path),
+            data=request.body,
+            headers=request.headers,
+            allow_redirects=False,
+            trace_request_ctx=result,
         )
         whole = False
         try:
             result.status = response.status
-            result.vendor_request_id = vendor.request_id(response.headers)
+            result.vendor_request_id = _text(vendor.request_id(response.headers))
             if not 200 <= response.status < 300:
-                body = await response.content.read(ERROR_BODY_BYTES)
+                result.began = False
+                body = await _read_start(response, ERROR_BODY_BYTES)
                 result.failure = vendor.classify_error(response.status, response.headers, body, self._clock.now_ms())
                 return
-            result.began = True
             if call.streaming:
                 await self._stream(vendor, call, response, stream, head, result, timer, started_ms)
             else:
                 await self._plain(vendor, call, response, stream, head, result, timer, started_ms)
             whole = result.failure is None
         finally:
-            if whole:
-                response.release()
-            else:
+            if not whole:
                 # Closing tells the vendor to stop; a connection with half an answer on it is of no further use.
                 response.close()
+            elif response.content.at_eof():
+                response.release()
+            else:
+                self._supervisor.spawn_one_of_many(_release_at_end(response), "end of a vendor's stream")
 
     def _url(self, text: str) -> URL:
         url = self._urls.get(text)
@@ -164,6 +178,8 @@ class VendorCaller:
         loop = asyncio.get_running_loop()
         parser = vendor.open_stream(call)
         moved_at_s = 0.0
+        stall_s = self._settings.stall_timeout_s
+        grain_s = min(TIMER_GRAIN_S, stall_s * TIMER_GRAIN_PART)
         try:
             while not parser.ended:
                 data = await response.content.readany()
@@ -178,8 +194,8 @@ class VendorCaller:
                         moved_at_s = 0.0
                     await stream.send_data(output)
                 now_s = loop.time()
-                if result.answered and now_s - moved_at_s >= TIMER_GRAIN_S:
-                    timer.reschedule(now_s + self._settings.stall_timeout_s)
+                if result.answered and now_s - moved_at_s >= grain_s:
+                    timer.reschedule(now_s + stall_s)
                     moved_at_s = now_s
                 if not data:
                     break
@@ -188,6 +204,39 @@ class VendorCaller:
             result.output_bytes = parser.output_bytes
             result.vendor_request_id = result.vendor_request_id or parser.vendor_request_id
         result.failure = parser.failure
+
+
+async def _request_sent(
+    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceRequestHeadersSentParams
+) -> None:
+    """From now on the vendor may work, and charge, even if we hang up before it answers."""
+    context.trace_request_ctx.began = True
+
+
+def _text(header: str | None) -> str | None:
+    """None for bytes that are no text: a usage record with them could not be written."""
+    return header if header is not None and header.isascii() else None
+
+
+async def _release_at_end(response: aiohttp.ClientResponse) -> None:
+    """The answer was whole, but the connection can be used again only after its very last bytes. Nobody waits for them."""
+    try:
+        async with asyncio.timeout(END_TIMEOUT_S):
+            while await response.content.readany():
+                pass
+        response.release()
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        response.close()
+
+
+async def _read_start(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+    """The body, or as much of it as the limit allows. One read may give less than has been sent."""
+    parts: list[bytes] = []
+    size = 0
+    while size < limit_bytes and (data := await response.content.readany()):
+        parts.append(data)
+        size += len(data)
+    return b"".join(parts)[:limit_bytes]
 
 
 async def _read_limited(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes | None:

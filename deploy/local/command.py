@@ -16,6 +16,7 @@ from deploy.local.keeper import Keeper
 from deploy.local.layout import Layout
 from deploy.local.options import DEFAULT_DIR, DEFAULT_PORT, StackOptions
 from deploy.local.progress import Progress
+from deploy.local.service_environ import without_vendor_keys
 from deploy.local.stack import Stack
 from deploy.local.stack_lock import StackIsRunning, StackLock
 from deploy.local.stop_signals import StopSignals
@@ -65,6 +66,9 @@ def _keep(
     options: StackOptions, layout: Layout, lock: StackLock, progress: Progress, last_step: Callable[[], None]
 ) -> int:
     lock.sign()
+    for name in options.environ.keys() - without_vendor_keys(options.environ).keys():
+        # Kafka is started with this process's own environment.
+        os.environ.pop(name, None)
     signals = StopSignals()
     signals.install()
     stack = Stack(options, layout, signals, progress)

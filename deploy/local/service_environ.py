@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from deploy.local.layout import Layout
-from deploy.local.options import HOST, StackOptions
+from deploy.local.options import StackOptions
 from deploy.local.written_files import VendorPlan
 from router_worker.vendors.table import BUILT_IN
 from runtime.settings import variable_name
@@ -63,19 +63,16 @@ def service_environ(
     merged[variable_name("catalogue", "files")] = _catalogue_files(options)
     # The caller's own vendors are in it.
     merged[variable_name("vendors", "file")] = str(layout.vendors_file)
-    merged[variable_name("probe", "host")] = HOST
     merged[variable_name("probe", "port")] = str(ports.probe_port)
     merged[variable_name("probe", "port_file")] = str(ports.probe_port_file)
     if ports.api_port is not None:
-        merged[variable_name("ingress", "host")] = HOST
         merged[variable_name("ingress", "port")] = str(ports.api_port)
     return merged
 
 
 def command_environ(options: StackOptions, backends: Backends) -> dict[str, str]:
     """For `tollhouse topics` and `tollhouse migrate`, and what all services share. Without any vendor's key."""
-    vendor_keys = _vendor_keys(options.environ)
-    caller = {name: value for name, value in options.environ.items() if name not in vendor_keys}
+    caller = without_vendor_keys(options.environ)
     defaults = {}
     if backends.kafka_kind == "tansu":
         # It has no idempotent producer, and answers a fetch only when this time is over.
@@ -90,8 +87,13 @@ def command_environ(options: StackOptions, backends: Backends) -> dict[str, str]
     return defaults | caller | decided
 
 
+def without_vendor_keys(environ: Mapping[str, str]) -> dict[str, str]:
+    """Vendors' keys go to the workers only: no other process has a use for them."""
+    keys = _vendor_keys(environ)
+    return {name: value for name, value in environ.items() if name not in keys}
+
+
 def _vendor_keys(environ: Mapping[str, str]) -> dict[str, str]:
-    """Real keys go to the workers only: no other process has a use for them."""
     variables = {row.api_key_env for row in BUILT_IN.values()}
     return {name: value for name, value in environ.items() if name in variables and value}
 

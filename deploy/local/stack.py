@@ -16,7 +16,15 @@ from deploy.local.layout import Layout
 from deploy.local.options import HOST, StackOptions
 from deploy.local.process_records import record_of, write_records
 from deploy.local.progress import Progress
-from deploy.local.service_environ import Backends, Ports, Service, command_environ, drain_s, service_environ
+from deploy.local.service_environ import (
+    Backends,
+    Ports,
+    Service,
+    command_environ,
+    drain_s,
+    service_environ,
+    without_vendor_keys,
+)
 from deploy.local.setup_commands import create_topics_and_tables
 from deploy.local.stack_file import MetricsUrls, Pids, StackFile, remove_stack_file, write_stack_file
 from deploy.local.stop_signals import StopSignals
@@ -147,7 +155,7 @@ class Stack:
             ChildSpec(
                 name=name,
                 command=(sys.executable, "-m", module, *listening, *arguments),
-                environ=self._options.environ,
+                environ=without_vendor_keys(self._options.environ),
                 log_file=self._layout.log_file(name),
                 port_file=port_file,
                 ready_url=f"http://{HOST}:{port}{ready_path}",

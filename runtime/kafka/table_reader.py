@@ -62,11 +62,13 @@ class TableReader:
         return float("inf") if self._verified_at_s is None else self._clock.monotonic_s() - self._verified_at_s
 
     async def _read_to_end(self, partitions: list[TopicPartition]) -> None:
+        # What is written while we read is not in the table: it is whole as of the question, not as of our last record.
+        asked_at_s = self._clock.monotonic_s()
         ends = await self._reader.end_offsets(partitions)
         for partition in partitions:
             while await self._reader.position(partition) < ends[partition]:
                 await self._poll()
-        self._verified_at_s = self._clock.monotonic_s()
+        self._verified_at_s = asked_at_s
 
     async def _follow(self, partitions: list[TopicPartition]) -> None:
         checked_at_s = self._clock.monotonic_s()

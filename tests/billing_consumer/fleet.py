@@ -107,8 +107,11 @@ class Truth:
         return pico_to_usd(self.cost_pico_usd)
 
 
-async def produce(kafka: KafkaSettings, truth: Truth, count: int, rng: random.Random) -> None:
+async def produce(
+    kafka: KafkaSettings, truth: Truth, count: int, rng: random.Random, *, per_s: float = float("inf")
+) -> None:
     """Ordinary usage of 40 projects, spread over the partitions by their keys."""
+    started_s, before = time.monotonic(), truth.records
     producer: AIOKafkaProducer = make_durable_producer(kafka)
     await producer.start()
     try:
@@ -131,6 +134,9 @@ async def produce(kafka: KafkaSettings, truth: Truth, count: int, rng: random.Ra
             truth.records += 1
             truth.cost_pico_usd += cost_pico_usd
             truth.by_key[key] = truth.by_key.get(key, 0) + cost_pico_usd
+            ahead_s = (truth.records - before) / per_s - (time.monotonic() - started_s)
+            if ahead_s > 0.02:
+                await asyncio.sleep(ahead_s)
         await producer.flush()
     finally:
         await producer.stop()

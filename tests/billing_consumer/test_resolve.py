@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from billing_consumer.clickhouse_store import Span, StoreUnavailable
+from billing_consumer.batch_bounds import Span
+from billing_consumer.clickhouse_store import StoreUnavailable
 from billing_consumer.resolve import Report, Standing, is_unusual, rank_of, resolve, standing_of, suspects
 from billing_consumer.tables import ATTEMPTS, REQUESTS, Row, Table
 from runtime.metrics import Metrics

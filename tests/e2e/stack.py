@@ -143,6 +143,18 @@ class Stack:
         rows = {name: self.query(sql)[0] for name, sql in totals.items()}
         return {name: (int(row["n"]), Decimal(row["cost"])) for name, row in rows.items()}
 
+    def settled_totals(self, expected: tuple[int, Decimal]) -> dict[str, tuple[int, Decimal]]:
+        """The totals once they are as expected; else as they are when time is up, for the caller's assertion to show.
+
+        A row is in the base table a moment before it is in the rollups, so one look is not enough.
+        """
+        deadline = time.monotonic() + 60
+        while True:
+            totals = self.totals()
+            if set(totals.values()) == {expected} or time.monotonic() > deadline:
+                return totals
+            time.sleep(0.2)
+
     def ledger_total(self) -> tuple[int, Decimal]:
         calls = self.ledger()
         return len(calls), sum((Decimal(call["cost_usd"]) for call in calls), Decimal(0))

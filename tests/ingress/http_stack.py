@@ -64,9 +64,20 @@ class Stack:
     spend: SpendView
     worker: RingWorker
     client: aiohttp.ClientSession
-    reply_url: str
+    replies: ReplyServer
     url: str
     opened: list[Exchange]
+    stopped: bool = False
+
+    async def stop(self, deadline: Deadline) -> None:
+        """Drains the HTTP side; at the end of a test at once, unless it has done so itself."""
+        if not self.stopped:
+            self.stopped = True
+            await self.api.stop(deadline)
+
+    @property
+    def reply_url(self) -> str:
+        return self.replies.url
 
     async def request(self, number: int = 0) -> RequestEnvelope:
         """The envelope of the given record on the queue, once it is there."""
@@ -124,9 +135,10 @@ async def ingress_stack(**settings: Any) -> AsyncIterator[Stack]:
         ring_worker(replies.url) as worker,
         aiohttp.ClientSession(url, headers=headers, timeout=timeout) as client,
     ):
-        yield Stack(kafka, exchanges, api, supervisor, spend, worker, client, replies.url, url, opened)
+        stack = Stack(kafka, exchanges, api, supervisor, spend, worker, client, replies, url, opened)
+        yield stack
         await client.close()
-        await api.stop(Deadline(clock, 0))
+        await stack.stop(Deadline(clock, 0))
         await replies.stop(Deadline(clock, 0))
     await producer.stop(Deadline(clock, 0))
     await supervisor.cancel_all()

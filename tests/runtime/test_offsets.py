@@ -1,5 +1,7 @@
 """The law of offsets, on which answering once (G1) and billing once (G3) rest."""
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,13 +67,13 @@ TestTracking = Tracking.TestCase
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.randoms(use_true_random=False))
-def test_all_settled_reaches_the_end(gaps: list[int], randomness: object) -> None:
+def test_all_settled_reaches_the_end(gaps: list[int], randomness: Random) -> None:
     offsets = [index + sum(gaps[: index + 1]) for index in range(len(gaps))]
     tracker = OffsetTracker()
     for offset in offsets:
         tracker.start(offset)
     shuffled = list(offsets)
-    randomness.shuffle(shuffled)  # type: ignore[attr-defined]
+    randomness.shuffle(shuffled)
     for offset in shuffled:
         tracker.settle(offset)
     assert tracker.committable() == offsets[-1] + 1
