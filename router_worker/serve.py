@@ -193,9 +193,13 @@ class _Service:
             try:
                 await self._claim(lost_attempt(context, self._envelope))
             except Refused:
-                if attempt_no == 0:
+                if not self._claimed:
                     raise
-                break  # the client has gone away while the route before was failing
+                # The client has gone away while the route before was failing, or since the body was handed over. What
+                # was claimed must be settled, or the ingress keeps it until our channel closes.
+                if attempt_no == 0:
+                    result = CallResult(outcome="failed", failure=Failure(kind=FailureKind.DEADLINE_EXCEEDED))
+                break
             result = await self._call(context, chat, body)
             failure = result.failure
             if failure is None or result.answered or not failure.rule.advance or self._stream.interrupted is not None:

@@ -1,4 +1,4 @@
-"""Imports each named module alone, and says what it did besides: `python -m tests.architecture.import_alone <module>...`.
+"""Imports each module named on the command line alone, and says what it did besides.
 
 A fork per module from one process that has the third-party libraries loaded and nothing of ours: each module finds a
 fresh interpreter, as far as our code goes, at the price of a fork. Prints JSON: module → what is wrong with it.
@@ -75,7 +75,10 @@ def _import(name: str) -> list[str]:
 
 def _is_our_data(path: str) -> bool:
     where = Path(path)
-    return where.is_relative_to(ROOT) and where.relative_to(ROOT).parts[:1] != (".venv",) and ".py" not in where.suffix
+    if not where.is_relative_to(ROOT) or where.suffix == ".py":
+        return False
+    # Compiled files are Python's own doing.
+    return not {".venv", "__pycache__"} & set(where.relative_to(ROOT).parts)
 
 
 def _descriptors() -> set[str]:

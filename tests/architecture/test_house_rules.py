@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ SAYING_NOTHING = {"common", "helper", "helpers", "misc", "shared", "util", "util
 
 # A task outside a supervisor swallows its failure. The one-machine stack has its own processes and its own rules.
 MAY_START_TASKS = ("runtime/lifecycle.py", "deploy/local/")
-# One place catches everything for a process, one for an HTTP request; the third is the HTTP edge of the stand-in server.
+# One place for a process, one for an HTTP request; the third is the HTTP edge of the stand-in for ClickHouse.
 MAY_CATCH_ALL = ("runtime/lifecycle.py", "ingress/http_api.py", "deploy/local/clickhouse/server.py")
 
 # In pieces, because the rule holds for this file too.
@@ -177,8 +178,6 @@ def test_lock_files_pin_every_requirement_by_hash_and_name_no_address(path: Path
 
 
 def test_every_dependency_is_locked() -> None:
-    import tomllib
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = {re.split(r"[<>=\[]", line)[0].strip().lower() for line in project["dependencies"]}
     locked = {line.split("==")[0].lower() for line in (ROOT / "requirements/run.lock").read_text().splitlines()}

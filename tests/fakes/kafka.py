@@ -1,7 +1,6 @@
 """A Kafka that is a list, behind the few calls of aiokafka's producer that the gateway's own producers make."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -36,7 +35,6 @@ class FakeKafka:
     refusal: KafkaError | None = None
     confirming: bool = True
     unconfirmed: list["asyncio.Future[None]"] = field(default_factory=list)
-    on_record: Callable[[Record], None] | None = None
 
     def make_producer(self) -> AIOKafkaProducer:
         return cast(AIOKafkaProducer, self)
@@ -55,8 +53,6 @@ class FakeKafka:
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         record = Record(topic, value, key, headers or [])
         self.records.append(record)
-        if self.on_record is not None:
-            self.on_record(record)
         if self.confirming:
             sent.set_result(None)
         else:

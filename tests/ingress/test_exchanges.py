@@ -411,6 +411,33 @@ def test_a_request_that_loses_every_worker_is_given_up(bench: Bench) -> None:
     assert bench.aftermath.unserved == []
 
 
+@pytest.mark.parametrize("how_far", ["claim", "head", "end", "client gone"])
+def test_abandoned_by_a_mistake_of_its_worker(bench: Bench, how_far: str) -> None:
+    exchange = bench.open()
+    neighbour = bench.open(stream_id=2)
+    bench.claim()
+    bench.claim(stream_id=2)
+    if how_far in ("head", "end"):
+        bench.exchanges.head(bench.worker, 1, HEAD)
+    if how_far == "end":
+        bench.exchanges.end(bench.worker, 1, END)
+    if how_far == "client gone":
+        bench.exchanges.close(exchange, 499, Failure(kind=FailureKind.CLIENT_GONE))
+    bench.exchanges.abandoned(bench.other, 1)
+    assert bench.aftermath.lost == []
+    bench.exchanges.abandoned(bench.worker, 1)
+    bench.exchanges.abandoned(bench.worker, 1)
+    assert bench.aftermath.lost == [([if_lost()], True)]
+    assert bench.aftermath.put_back_deliveries == [], "it would make the same mistake again"
+    assert exchange.over
+    assert (exchange.failure is None) == (how_far == "end")
+    if how_far != "client gone":
+        bench.exchanges.close(exchange, exchange.final_status(), exchange.failure)
+    assert bench.exchanges.unsettled == 1
+    assert not neighbour.over
+    assert bench.aftermath.unserved == []
+
+
 def test_all_requests_of_a_lost_worker_are_seen_to_and_no_others(bench: Bench) -> None:
     for stream_id in (1, 2, 3):
         bench.open(stream_id=stream_id)

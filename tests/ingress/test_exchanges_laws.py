@@ -168,6 +168,10 @@ class AnyOrder(RuleBasedStateMachine):
             request.holder_said_settled = True
             request.settled |= {a for a in request.accepted if a not in request.reported}
 
+    @rule(request=requests, worker=st.integers(0, WORKERS - 1))
+    def abandon(self, request: Request, worker: int) -> None:
+        self.exchanges.abandoned(self.channels[worker], request.exchange.envelope.stream_id)
+
     @rule(worker=st.integers(0, WORKERS - 1))
     def lose(self, worker: int) -> None:
         channel = self.channels[worker]
