@@ -42,9 +42,7 @@ class ReplyServer:
         app = web.Application()
         app.router.add_get(PATH, self._connect)
         # A worker that goes away ends its loop by itself; cancelling the handler would cut its last frames off.
-        self._runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=False, shutdown_timeout=CLOSE_TIMEOUT_S
-        )
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=False, shutdown_timeout=CLOSE_TIMEOUT_S)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._settings.host, self._settings.port).start()
         host, port = self._runner.addresses[0][:2]

@@ -60,8 +60,12 @@ def load_tenants(path: str) -> Tenants:
 
 
 def _read(document: dict[str, Any], section: str, record_type: Any, path: str, problems: list[str]) -> list[Any]:
+    tables = document.get(section, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        problems.append(f"{path}: {section} must be written as tables, each headed [[{section}]]")
+        return []
     records = []
-    for number, raw in enumerate(document.get(section, []), start=1):
+    for number, raw in enumerate(tables, start=1):
         entry = dict(raw)
         try:
             if "budget_usd" in entry:

@@ -31,6 +31,11 @@ class ReplyChannel:
         self._socket = socket
         self._streams: dict[int, Stream] = {}
 
+    @property
+    def closed(self) -> bool:
+        """Also while it is being closed, which takes seconds if the other end hangs: a claim on it would wait for ever."""
+        return self._socket.closed
+
     def open_stream(self, stream_id: int) -> Stream | None:
         """None if this worker is serving that very request already: Kafka delivered the record twice."""
         if stream_id in self._streams:
@@ -90,11 +95,11 @@ class ReplyPool:
     async def channel(self, url: str) -> ReplyChannel:
         """Raises IngressGone."""
         channel = self._channels.get(url)
-        if channel is not None:
+        if channel is not None and not channel.closed:
             return channel
         async with self._locks.setdefault(url, asyncio.Lock()):
             channel = self._channels.get(url)
-            if channel is None:
+            if channel is None or channel.closed:
                 channel = await self._connect(url)
             return channel
 

@@ -219,7 +219,7 @@ def _text(header: str | None) -> str | None:
 
 
 async def _release_at_end(response: aiohttp.ClientResponse) -> None:
-    """The answer was whole, but the connection can be used again only after its very last bytes. Nobody waits for them."""
+    """The answer was whole, but its connection can be used again only after the very last bytes. Nobody waits for them."""
     try:
         async with asyncio.timeout(END_TIMEOUT_S):
             while await response.content.readany():

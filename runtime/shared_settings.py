@@ -23,6 +23,8 @@ class KafkaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Log lines are JSON on stdout, without secrets and without prompts at any level."""
+
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 

@@ -15,6 +15,9 @@ set-up, safe to repeat
   topics              create the Kafka topics
   migrate             bring the ClickHouse schema up to date
 
+reference
+  settings            every setting, with its default (docs/settings.md)
+
 one machine
   local up|down       the whole fleet, for development (see 'make help')
 """
@@ -26,6 +29,7 @@ _MODULES = {
     "billing-consumer": "billing_consumer.__main__",
     "topics": "tollhouse.topics",
     "migrate": "tollhouse.migrate",
+    "settings": "tollhouse.settings_page",
     "local": "deploy.local.command",
 }
 

@@ -1,5 +1,6 @@
 """An ingress's end of the reply channel: a real WebSocket server that accepts claims, or refuses them, as told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from tests.fakes.waiting import until
 @dataclass
 class RingIngress:
     """`answers`: what the next claims get, accepted when there is none left; "silence" leaves one open.
+    `frozen`: connections read nothing after their next message, not even that the other end closes.
     `story`: the names of the frames that came, in order; DATA frames in a row count once."""
 
     url: str = ""
@@ -44,6 +46,7 @@ class RingIngress:
     data: bytes = b""
     settled: int = 0
     story: list[str] = field(default_factory=list)
+    frozen: bool = False
     sockets: list[FrameSocket] = field(default_factory=list)
 
     def on_frame(self, socket: FrameSocket, frame_type: FrameType, stream_id: int, payload: bytes) -> None:
@@ -100,6 +103,8 @@ async def ring_ingress() -> AsyncIterator[RingIngress]:
         async for frames in socket.frames():
             for frame_type, stream_id, payload in frames:
                 ingress.on_frame(socket, frame_type, stream_id, payload)
+            while ingress.frozen:  # noqa: ASYNC110 - only a test ends it
+                await asyncio.sleep(0.005)
         ingress.sockets.remove(socket)
         return response
 
@@ -112,6 +117,7 @@ async def ring_ingress() -> AsyncIterator[RingIngress]:
     try:
         yield ingress
     finally:
+        ingress.frozen = False
         await ingress.drop()
         await runner.cleanup()
         await supervisor.cancel_all()

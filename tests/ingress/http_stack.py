@@ -95,9 +95,7 @@ async def ingress_stack(**settings: Any) -> AsyncIterator[Stack]:
     kafka, clock, supervisor = FakeKafka(), SystemClock(), Supervisor()
     metrics = Metrics(CollectorRegistry())
     confirm_within_s = float(settings.get("confirm_within_s", 3.0))
-    producer = QueueProducer(
-        kafka.make_producer, Topic.REQUESTS.value, confirm_within_s, clock, supervisor, metrics
-    )
+    producer = QueueProducer(kafka.make_producer, Topic.REQUESTS.value, confirm_within_s, clock, supervisor, metrics)
     await producer.start()
     queue = RequestQueue(producer)
     aftermath = IngressAftermath(queue, await durable_producer(kafka), clock, supervisor, metrics, 0.001)

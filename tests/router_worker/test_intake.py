@@ -113,5 +113,3 @@ async def test_stopping_waits_for_what_is_in_flight_until_the_deadline() -> None
         async with asyncio.timeout(5):
             await intake.stop(Deadline(SystemClock(), 0.05))
         assert intake.room() == 9, "handed back when the channel closes"
-
-

@@ -12,7 +12,7 @@ from runtime.lifecycle import Deadline, Supervisor
 from schemas.failures import Failure, FailureKind
 from schemas.frames import Claim, FrameType
 from tests.fakes.clock import HandClock
-from tests.fakes.ring_ingress import RingIngress, ring_ingress
+from tests.fakes.ring_ingress import ring_ingress
 from tests.fakes.waiting import until
 
 CLAIM = Claim(token="t", delivery=0, claim_no=0, worker_id="w")
@@ -86,7 +86,10 @@ async def test_nobody_is_given_a_connection_that_is_being_closed(pool: ReplyPool
         stream = channel.open_stream(1)
         assert stream is not None
         await stream.claim(CLAIM)
-        _send_garbage(ingress)
+        ingress.frozen = True
+        stream.send(FrameType.DATA, b"x")
+        await until(lambda: ingress.data)
+        ingress.send(FrameType.CANCEL, 1, b"no failure")
         await until(lambda: stream.interrupted)
         async with asyncio.timeout(5):
             again = await pool.channel(ingress.url)
@@ -96,10 +99,6 @@ async def test_nobody_is_given_a_connection_that_is_being_closed(pool: ReplyPool
                 await second.claim(CLAIM)
             except Refused:
                 pytest.fail("the claim went to the dead connection")
-
-
-def _send_garbage(ingress: RingIngress) -> None:
-    ingress.send(FrameType.CANCEL, 1, b"no failure")
 
 
 async def test_an_ingress_that_cannot_be_reached_is_not_asked_again_for_each_request() -> None:

@@ -332,7 +332,9 @@ async def test_what_a_vendor_charged_is_what_is_booked_for_any_request() -> None
         assert sum(a.cost_pico_usd for a in stack.kafka.attempts()) == stack.vendors.cost_pico_usd() > 0
 
 
-@pytest.mark.parametrize(("vendor_models", "reports"), [(["echo"], 1), (["status:code=500"], 1), (["garbage", "echo"], 2)])
+@pytest.mark.parametrize(
+    ("vendor_models", "reports"), [(["echo"], 1), (["status:code=500"], 1), (["garbage", "echo"], 2)]
+)
 async def test_the_client_is_answered_first_then_usage_is_safe_and_only_then_all_is_settled(
     vendor_models: list[str], reports: int
 ) -> None:
