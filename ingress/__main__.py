@@ -2,11 +2,10 @@
 
 import sys
 
-from runtime.catalogue.loader import InvalidCatalogue, load_catalogue
-
 from ingress.service import build
 from ingress.settings import IngressSettings
 from ingress.tenants_file import InvalidTenants, load_tenants
+from runtime.catalogue.loader import InvalidCatalogue, load_catalogue
 from runtime.lifecycle import Lifecycle
 from runtime.process import Problems, main
 

@@ -3,12 +3,11 @@
 import os
 import sys
 
-from runtime.catalogue.loader import InvalidCatalogue, load_catalogue
-
 from router_worker.service import build
 from router_worker.settings import WorkerSettings
 from router_worker.vendor_setup import usable_vendors
 from router_worker.vendors.table import InvalidVendors
+from runtime.catalogue.loader import InvalidCatalogue, load_catalogue
 from runtime.lifecycle import Lifecycle
 from runtime.process import Problems, main
 

@@ -33,7 +33,7 @@ class ReplyChannel:
 
     @property
     def closed(self) -> bool:
-        """Also while it is being closed, which takes seconds if the other end hangs: a claim on it would wait for ever."""
+        """Also while it is being closed, which takes seconds if the other end hangs: a claim would wait for ever."""
         return self._socket.closed
 
     def open_stream(self, stream_id: int) -> Stream | None:

@@ -4,6 +4,7 @@ It never raises for what a vendor does; what went wrong is in the result, for th
 """
 
 import asyncio
+import io
 from types import SimpleNamespace
 
 import aiohttp
@@ -27,6 +28,7 @@ READ_BUFFER_BYTES = 64 * 1024
 # which is by how much a stall may be seen too early.
 TIMER_GRAIN_S = 1.0
 TIMER_GRAIN_PART = 0.1
+AT_ONCE_BYTES = 512 * 1024
 END_TIMEOUT_S = 2.0
 ERROR_BODY_BYTES = 64 * 1024
 
@@ -99,7 +101,8 @@ class VendorCaller:
         request = vendor.build_request(call)
         response = await self._session.post(
             self._url(base_url + request.url_path),
-            data=request.body,
+            # Large bodies in pieces: written at once they would hold up every other request for that long.
+            data=request.body if len(request.body) <= AT_ONCE_BYTES else io.BytesIO(request.body),
             headers=request.headers,
             allow_redirects=False,
             trace_request_ctx=result,
@@ -219,7 +222,7 @@ def _text(header: str | None) -> str | None:
 
 
 async def _release_at_end(response: aiohttp.ClientResponse) -> None:
-    """The answer was whole, but its connection can be used again only after the very last bytes. Nobody waits for them."""
+    """The answer was whole, but its connection is free only after the very last bytes. Nobody waits for them."""
     try:
         async with asyncio.timeout(END_TIMEOUT_S):
             while await response.content.readany():

@@ -174,12 +174,20 @@ class Answer(NamedTuple):
         return self.headers["X-Request-Id"]
 
 
-async def ask(stack: Stack, model: str, *, streaming: bool = False, api_url: str | None = None) -> Answer:
+async def ask(
+    stack: Stack,
+    model: str,
+    *,
+    streaming: bool = False,
+    content: str = "hello there world",
+    extra: Mapping[str, Any] | None = None,
+) -> Answer:
     """One chat request, read to its end."""
     headers = {"Authorization": f"Bearer {stack.api_key}"}
-    body = {"model": model, "messages": HELLO, "stream": streaming}
+    messages = [{"role": "user", "content": content}]
+    body = {"model": model, "messages": messages, "stream": streaming, **(extra or {})}
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
-        session.post(f"{api_url or stack.api_url}/v1/chat/completions", headers=headers, json=body) as response,
+        session.post(f"{stack.api_url}/v1/chat/completions", headers=headers, json=body) as response,
     ):
         return Answer(response.status, response.headers, await response.text())

@@ -114,7 +114,7 @@ async def ingress_stack(**settings: Any) -> AsyncIterator[Stack]:
     with TemporaryDirectory() as directory:
         port_file = Path(directory) / "port"
         api = HttpApi(
-            ApiSettings(**({"port": 0, "port_file": str(port_file)} | settings)),
+            ApiSettings(port=0, port_file=str(port_file), **settings),
             TENANTS,
             CATALOGUE,
             SpendAdmission(spend),
@@ -153,5 +153,6 @@ def _remember_opened(exchanges: Exchanges) -> list[Exchange]:
         opened.append(exchange)
         return exchange
 
-    exchanges.open = open_and_remember  # type: ignore[method-assign] - a spy, so that a test can see what waits in it
+    # A spy, so that a test can see what waits in an exchange.
+    exchanges.open = open_and_remember  # type: ignore[method-assign]
     return opened

@@ -1,106 +1,20 @@
 """Who may have a request, and what becomes of it when its worker or its client goes: every row of the table."""
 
-from dataclasses import dataclass, field
-
 import msgspec
 import pytest
-from prometheus_client import CollectorRegistry
 
-from ingress.exchange import Exchange
-from ingress.exchanges import Exchanges
-from runtime.metrics import Metrics
 from schemas.failures import Failure, FailureKind
-from schemas.frames import (
-    FAILURE_DECODER,
-    REFUSE_DECODER,
-    Claim,
-    End,
-    FrameReader,
-    FrameType,
-    Head,
-    read_accept,
-    read_credit,
-)
-from tests.fakes.clock import HandClock
+from schemas.frames import FAILURE_DECODER, End, FrameType, Head, read_accept, read_credit
 from tests.fakes.envelopes import envelope, if_lost
+from tests.ingress.exchange_bench import WINDOW_BYTES, Bench, FakeAftermath, FakeChannel, make_bench
 
-WINDOW_BYTES = 100
 HEAD = Head(status=200, content_type="application/json", model="m", vendor="v", attempts=1)
 END = End(cost_pico_usd=7, estimated=False)
 
 
-class FakeChannel:
-    def __init__(self) -> None:
-        self.sent: list[tuple[FrameType, int, bytes]] = []
-
-    def send(self, frame: bytes) -> None:
-        self.sent += FrameReader().feed(frame)
-
-    def last(self) -> tuple[FrameType, bytes]:
-        frame_type, _, payload = self.sent[-1]
-        return frame_type, payload
-
-
-@dataclass
-class FakeAftermath:
-    put_back_deliveries: list[int] = field(default_factory=list)
-    lost: list[tuple[list[msgspec.Raw], bool]] = field(default_factory=list)
-    unserved: list[Exchange] = field(default_factory=list)
-
-    def put_back(self, exchange: Exchange) -> None:
-        self.put_back_deliveries.append(exchange.envelope.delivery)
-
-    def report_lost(self, exchange: Exchange, *, finished: bool) -> None:
-        self.lost.append((list(exchange.if_lost), finished))
-
-    def report_unserved(self, exchange: Exchange) -> None:
-        self.unserved.append(exchange)
-
-
-@dataclass
-class Bench:
-    exchanges: Exchanges
-    aftermath: FakeAftermath
-    clock: HandClock
-    worker: FakeChannel
-    other: FakeChannel
-
-    def open(self, body: bytes = b"{}", **fields: object) -> Exchange:
-        return self.exchanges.open(envelope(deadline_ms=self.clock.now_ms() + 1000, **fields), body)
-
-    def claim(
-        self,
-        claim_no: int = 0,
-        *,
-        channel: FakeChannel | None = None,
-        token: str = "secret",
-        delivery: int = 0,
-        stream_id: int = 1,
-        loss: msgspec.Raw | None = None,
-    ) -> str:
-        """ "accepted", or the reason of the refusal."""
-        claim = Claim(token=token, delivery=delivery, claim_no=claim_no, worker_id="w", if_lost=loss or if_lost())
-        channel = channel or self.worker
-        self.exchanges.claim(channel, stream_id, claim)
-        frame_type, payload = channel.last()
-        if frame_type is FrameType.ACCEPT:
-            return "accepted"
-        assert frame_type is FrameType.REFUSE
-        return REFUSE_DECODER.decode(payload).reason
-
-
 @pytest.fixture
 def bench() -> Bench:
-    aftermath, clock = FakeAftermath(), HandClock()
-    exchanges = Exchanges(
-        aftermath,
-        clock,
-        Metrics(CollectorRegistry()),
-        lambda: "new-token",
-        window_bytes=WINDOW_BYTES,
-        max_deliveries=3,
-    )
-    return Bench(exchanges, aftermath, clock, FakeChannel(), FakeChannel())
+    return make_bench()
 
 
 # The claim table.

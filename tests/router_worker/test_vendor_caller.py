@@ -370,4 +370,5 @@ async def test_one_connection_serves_many_calls() -> None:
             await made.call(vendor.vendor, vendor.base_url, ask("echo", streaming=streaming), Line().stream, HEAD)
         assert made._session is not None
         assert made._session.connector is not None
-        assert sum(map(len, made._session.connector._conns.values())) == 1  # type: ignore[attr-defined] - aiohttp shows its pool in no other way
+        # aiohttp shows its pool in no other way.
+        assert sum(map(len, made._session.connector._conns.values())) == 1

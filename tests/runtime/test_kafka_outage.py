@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
 from deploy.local.kafka.process import KafkaHandle
@@ -170,6 +171,37 @@ async def test_requests_fail_fast_while_kafka_is_away_and_it_recovers_by_itself(
     assert b"refused" not in values
 
 
+async def test_a_request_that_kafka_gives_up_on_later_is_not_reported_twice(
+    own_kafka: KafkaHandle, settings: KafkaSettings, metrics: Metrics
+) -> None:
+    topic = topic_name(settings, Topic.REQUESTS)
+    await create_topic(settings, topic)
+    supervisor = Supervisor()
+    producer = QueueProducer(
+        # As make_queue_producer, but it gives up after one second and not after fifteen.
+        lambda: AIOKafkaProducer(bootstrap_servers=settings.bootstrap, acks="all", request_timeout_ms=1000),
+        topic,
+        CONFIRM_WITHIN_S,
+        SystemClock(),
+        supervisor,
+        metrics,
+    )
+    await producer.start()
+    failures: list[str] = []
+    try:
+        await producer.put(b"before", [], lambda: failures.append("before"))
+        await until(lambda: not producer._unconfirmed, "the confirmation")
+        await asyncio.to_thread(own_kafka.kill)
+        await producer.put(b"during", [], lambda: failures.append("during"))
+        await until(lambda: not producer.available, "the overdue record to be noticed")
+        await until(lambda: not producer._unconfirmed, "the producer to give up")
+        assert failures == ["during"]
+        assert producer.available, "the next request finds out whether Kafka is back"
+    finally:
+        await producer.stop(Deadline(SystemClock(), 5))
+    assert not supervisor.failed.is_set()
+
+
 async def test_a_table_knows_its_age_while_kafka_is_away_and_catches_up_afterwards(
     own_kafka: KafkaHandle, settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,9 +226,10 @@ async def test_a_table_knows_its_age_while_kafka_is_away_and_catches_up_afterwar
         await until(whole_again, "the check of a quiet topic")
 
         await asyncio.to_thread(own_kafka.kill)
-        for age_s in range(100, 2001, 100):
+        # Longer than one poll, so that a check of the end offsets has begun and goes unanswered.
+        for age_s in range(100, 2501, 100):
             clock.move(100)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
             assert reader.age_s() == age_s
 
         await asyncio.to_thread(own_kafka.start)

@@ -38,7 +38,8 @@ with structlog.contextvars.bound_contextvars(request_id="req_1"):
     log.info("with ids", vendor="openai")
 log.info("nothing bound", headers={"Authorization": "Bearer secret-0123456789"})
 log.info("odd values", raw=b"Bearer secret-0123456789", error=ValueError("Bearer secret-0123456789"),
-         keys=Keys("Bearer secret-0123456789"), large=2**70, half="\\udc80", numbers={1: 2})
+         keys=Keys("Bearer secret-0123456789"))
+log.info("beyond JSON", raw=b"Bearer secret-0123456789", large=2**70, half="\\udc80", numbers={1: 2})
 try:
     call_vendor("secret prompt", "secret-0123456789")
 except ValueError:
@@ -66,17 +67,18 @@ def test_each_line_is_json_with_service_level_and_utc_time(lines: list[dict[str,
         "with ids",
         "nothing bound",
         "odd values",
+        "beyond JSON",
         "failed",
         "library",
     ]
     for line in lines:
         assert line["service"] == "example"
         assert line["timestamp"].endswith("Z")
-    assert [line["level"] for line in lines] == ["info", "info", "info", "error", "error"]
+    assert [line["level"] for line in lines] == ["info", "info", "info", "info", "error", "error"]
 
 
 def test_bound_ids_are_on_the_lines_of_their_work_and_on_no_other(lines: list[dict[str, Any]]) -> None:
-    assert [line.get("request_id") for line in lines] == ["req_1", None, None, None, None]
+    assert [line.get("request_id") for line in lines] == ["req_1", None, None, None, None, None]
     assert lines[0]["vendor"] == "openai"
 
 
@@ -98,7 +100,7 @@ def test_a_trace_still_says_where(lines: list[dict[str, Any]]) -> None:
 
 
 def test_what_json_cannot_hold_is_no_reason_to_fail(lines: list[dict[str, Any]]) -> None:
-    assert (lines[2]["large"], lines[2]["half"], lines[2]["numbers"]) == (2**70, "\udc80", {"1": 2})
+    assert (lines[3]["large"], lines[3]["half"], lines[3]["numbers"]) == (2**70, "\udc80", {"1": 2})
 
 
 @pytest.mark.parametrize("key", [*SECRET_KEYS, *PROMPT_KEYS])
