@@ -47,7 +47,9 @@ class Exchanges:
         self._max_deliveries = max_deliveries
         self._by_stream: dict[int, Exchange] = {}
         self._waiting_clients = 0
-        self._next_stream = 1
+        # Never an id of an earlier life: behind the same address, a worker may still hold a record of that one, and would
+        # take a new request with the same id for the old one's double.
+        self._next_stream = clock.now_ms() << 20
         claims = metrics.counter("tollhouse_ingress_claims_total")
         self._accepted = claims.labels(answer="accepted")
         self._refused = {reason: claims.labels(answer=reason) for reason in get_args(RefusalReason)}

@@ -2,6 +2,8 @@
 
 from decimal import ROUND_HALF_UP, Context, Decimal
 
+import msgspec
+
 from schemas.catalogue import Price
 from schemas.usage import TokenCounts
 
@@ -28,6 +30,18 @@ def consistent(tokens: TokenCounts) -> TokenCounts:
         input=whole_input, cached_input=cached, cache_write=written, output=whole_output, reasoning=reasoning
     )
     return tokens if fixed == tokens else fixed
+
+
+def dearest(price: Price) -> Price:
+    """For upper bounds: how many of the tokens are written to a cache, or are reasoning, is not known, and either may
+    cost more than plain ones do."""
+    if price.cache_write is None and price.reasoning is None:
+        return price
+    return msgspec.structs.replace(
+        price,
+        input=max(price.input, price.cache_write or price.input),
+        output=max(price.output, price.reasoning or price.output),
+    )
 
 
 def cost_pico_usd(tokens: TokenCounts, price: Price) -> int:

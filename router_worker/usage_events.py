@@ -4,12 +4,16 @@ import msgspec
 
 from router_worker.call_result import CallResult
 from router_worker.estimate import input_tokens_bound, output_tokens_bound, tokens_bound
-from router_worker.rating import consistent, cost_pico_usd
+from router_worker.rating import consistent, cost_pico_usd, dearest
 from schemas.catalogue import Model, Price, Route
 from schemas.envelope import RequestEnvelope
 from schemas.failures import Failure, FailureKind
 from schemas.ids import attempt_id
 from schemas.usage import USAGE, AttemptEvent, AttemptOutcome, RequestEvent, TokenCounts, UsageRecord
+
+# Vendors' ids are far shorter. A garbled one of a megabyte would make a record that Kafka never takes, and the producer
+# would try for ever.
+MAX_VENDOR_REQUEST_ID = 256
 
 
 class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +82,7 @@ def finished_attempt(
         first_byte_ms=result.first_byte_ms,
         status=result.status,
         failure=result.failure.kind.value if result.failure is not None else None,
-        vendor_request_id=result.vendor_request_id,
+        vendor_request_id=result.vendor_request_id and result.vendor_request_id[:MAX_VENDOR_REQUEST_ID],
     )
 
 
@@ -114,7 +118,7 @@ def _event(
         ended_at_ms=ended_at_ms,
         outcome=outcome,
         tokens=tokens,
-        cost_pico_usd=cost_pico_usd(tokens, context.price),
+        cost_pico_usd=cost_pico_usd(tokens, dearest(context.price) if estimated else context.price),
         estimated=estimated,
         price_id=route.price_id(context.price),
         first_byte_ms=first_byte_ms,

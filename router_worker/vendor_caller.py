@@ -183,6 +183,7 @@ class VendorCaller:
         moved_at_s = 0.0
         stall_s = self._settings.stall_timeout_s
         grain_s = min(TIMER_GRAIN_S, stall_s * TIMER_GRAIN_PART)
+        held_up = False
         try:
             while not parser.ended:
                 data = await response.content.readany()
@@ -192,10 +193,12 @@ class VendorCaller:
                         result.answered = True
                         result.first_byte_ms = self._clock.now_ms() - started_ms
                         stream.send_head(head)
-                    if not stream.has_credit:
+                    held_up = not stream.has_credit
+                    if held_up:
                         timer.reschedule(None)  # a slow client must not look like a stalled vendor
                         moved_at_s = 0.0
                     await stream.send_data(output)
+                    held_up = False
                 now_s = loop.time()
                 if result.answered and now_s - moved_at_s >= grain_s:
                     timer.reschedule(now_s + stall_s)
@@ -204,7 +207,9 @@ class VendorCaller:
                     break
         finally:
             result.tokens = parser.tokens
-            result.output_bytes = parser.output_bytes
+            # While a client does not read, the vendor generates on into the buffers between: what has been seen of it
+            # bounds nothing.
+            result.output_bytes = None if held_up and not parser.ended else parser.output_bytes
             result.vendor_request_id = result.vendor_request_id or parser.vendor_request_id
         result.failure = parser.failure
 

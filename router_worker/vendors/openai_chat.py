@@ -34,6 +34,7 @@ class _Message(msgspec.Struct):
     reasoning: msgspec.Raw = _ABSENT
     refusal: msgspec.Raw = _ABSENT
     tool_calls: msgspec.Raw = _ABSENT
+    function_call: msgspec.Raw = _ABSENT
 
 
 class _Choice(msgspec.Struct):
@@ -112,5 +113,12 @@ def _generated_bytes(message: _Message | None) -> int:
     """At least as many as there were tokens: each stands for a byte or more of what is written here."""
     if message is None:
         return 0
-    parts = (message.content, message.reasoning_content, message.reasoning, message.refusal, message.tool_calls)
+    parts = (
+        message.content,
+        message.reasoning_content,
+        message.reasoning,
+        message.refusal,
+        message.tool_calls,
+        message.function_call,
+    )
     return sum(len(raw) for raw in map(bytes, parts) if raw != NULL)

@@ -32,11 +32,16 @@ _ABSENT = msgspec.Raw(NULL)
 
 
 class _Function(msgspec.Struct):
+    """A call of a function, or of a custom tool, which has `input` instead of `arguments`."""
+
+    name: msgspec.Raw = _ABSENT
     arguments: msgspec.Raw = _ABSENT
+    input: msgspec.Raw = _ABSENT
 
 
 class _ToolCall(msgspec.Struct):
     function: _Function | None = None
+    custom: _Function | None = None
 
 
 class _Delta(msgspec.Struct):
@@ -45,6 +50,7 @@ class _Delta(msgspec.Struct):
     reasoning: msgspec.Raw = _ABSENT
     refusal: msgspec.Raw = _ABSENT
     tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -96,6 +102,7 @@ class OpenAiStream:
         self._finished_choices: set[int] = set()
         self._done = False
         self.tokens: TokenCounts | None = None
+        self._running_tokens: TokenCounts | None = None
         self.failure: Failure | None = None
         self.complete = False
         self.chunks = 0
@@ -163,6 +170,7 @@ class OpenAiStream:
             self._fail(FailureKind.VENDOR_GARBLED)
             return
         self._done = self.complete = True
+        self.tokens = self.tokens or self._running_tokens
         emit(b"data: [DONE]\n\n")
 
     def _read_chunk(self, name: bytes, payload: bytes, emit: Callable[[bytes], None]) -> None:
@@ -182,7 +190,11 @@ class OpenAiStream:
         self.chunks += 1
         self.vendor_request_id = self.vendor_request_id or chunk.id
         if tokens is not None:
-            self.tokens = tokens
+            if chunk.choices and not any(choice.finish_reason is not None for choice in chunk.choices):
+                # Some vendors count along in each chunk: should the stream break, that is less than they charge.
+                self._running_tokens = tokens
+            else:
+                self.tokens = tokens
             if not chunk.choices and not self._call.client_wants_usage:
                 return
         # A chunk over several lines has its line ends between its fields: in a string they would be no JSON.
@@ -244,7 +256,9 @@ def _texts(delta: _Delta | None) -> list[bytes]:
     if delta is None:
         return []
     raws = [delta.content, delta.reasoning_content, delta.reasoning, delta.refusal]
-    if delta.tool_calls:
-        raws += [call.function.arguments for call in delta.tool_calls if call.function is not None]
+    calls = [delta.function_call, *(call.function or call.custom for call in delta.tool_calls or ())]
+    for call in calls:
+        if call is not None:
+            raws += [call.name, call.arguments, call.input]
     texts = [bytes(raw) for raw in raws if raw is not _ABSENT]
     return [text for text in texts if text[:1] == b'"']

@@ -9,7 +9,8 @@ from msgspec import Meta
 from router_worker.vendors.json_fields import NULL
 from schemas.usage import TokenCounts
 
-_Count = Annotated[int, Meta(ge=0)] | None
+# No vendor counts so far: figures beyond would be put aside by the billing consumer, and the call go unbilled.
+_Count = Annotated[int, Meta(ge=0, le=10**12)] | None
 
 
 class _InputDetails(msgspec.Struct):

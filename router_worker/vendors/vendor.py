@@ -69,7 +69,7 @@ class StreamParser(Protocol):
 
     @property
     def tokens(self) -> TokenCounts | None:
-        """The last usage figures seen; None before any."""
+        """The vendor's final figures: None before them, and while a vendor only counts along."""
 
     @property
     def failure(self) -> Failure | None:

@@ -13,6 +13,9 @@ from schemas.topics import Topic
 MAX_IN_WINDOW = 100
 WINDOW_S = 60.0
 
+MAX_VALUE_BYTES = 256 * 1024
+"""What is kept of a value. In base64 a record of full size would be too large a record itself, and never be taken."""
+
 
 class DeadLetterFlood(Exception):
     """Too many unreadable records in a short time; the process must stop and be looked at."""
@@ -54,7 +57,7 @@ class DeadLetters:
             source_offset=offset,
             reason=reason,
             at_ms=self._clock.now_ms(),
-            value=value,
+            value=value[:MAX_VALUE_BYTES],
         )
         await self._producer.deliver(Topic.DEAD_LETTER, topic, lambda _repeat: DEAD_LETTER.encode(letter))
         self._counter.labels(topic=topic).inc()

@@ -103,30 +103,33 @@ class RecordLoop(ConsumerRebalanceListener):
             if room <= 0:
                 await self._wait_paused()
                 continue
-            batches = await self._consumer.getmany(timeout_ms=int(POLL_S * 1000), max_records=room)
-            for partition, records in batches.items():
-                tracker = self._trackers.get(partition)
-                if tracker is None:
-                    continue  # revoked while we waited; its next owner gets these records
-                for record in records:
-                    tracker.start(record.offset)
-                    # The tracker is bound now: a record of an earlier assignment must not settle one of a later.
-                    settled = _Settle(tracker, record.offset)
-                    self._handler.take(record, record.value or b"", record.headers, settled)
+            self._hand_over(await self._consumer.getmany(timeout_ms=int(POLL_S * 1000), max_records=room))
+
+    def _hand_over(self, batches: dict[TopicPartition, Any]) -> None:
+        for partition, records in batches.items():
+            tracker = self._trackers.get(partition)
+            if tracker is None:
+                continue  # revoked while we waited; its next owner gets these records
+            for record in records:
+                tracker.start(record.offset)
+                # The tracker is bound now: a record of an earlier assignment must not settle one of a later.
+                settled = _Settle(tracker, record.offset)
+                self._handler.take(record, record.value or b"", record.headers, settled)
 
     async def _wait_paused(self) -> None:
-        paused = self._consumer.assignment()
-        self._consumer.pause(*paused)
         try:
             while self._handler.room() <= 0 and not self._stopping.is_set():
-                # Keeps the membership alive; brings nothing, since all is paused.
-                await self._consumer.getmany(timeout_ms=0)
+                # Each time anew, because a rebalance brings partitions that are not paused.
+                self._consumer.pause(*self._consumer.assignment())
+                # Keeps the membership alive. What a rebalance at this very moment lets through is handed over although
+                # there is no room: dropped, it would be lost for good with the next commit behind it (G1).
+                self._hand_over(await self._consumer.getmany(timeout_ms=0, max_records=1))
                 try:
                     await asyncio.wait_for(self._handler.wait_for_room(), POLL_S)
                 except TimeoutError:
                     continue
         finally:
-            self._consumer.resume(*(paused & self._consumer.assignment()))
+            self._consumer.resume(*self._consumer.assignment())
 
     async def _commit_often(self) -> None:
         while not self._stopping.is_set():

@@ -31,6 +31,7 @@ async def create_topics(admin: AIOKafkaAdminClient, settings: KafkaSettings, say
             error = for_code(code)
             if code and error is not TopicAlreadyExistsError:
                 raise error(f"topic {name}")
-            say(f"topic {name}: created")
+            # Another deploy may have been quicker, or the broker that we asked did not know of the topic yet.
+            say(f"topic {name}: {'exists' if code else 'created'}")
     finally:
         await admin.close()

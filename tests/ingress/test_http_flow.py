@@ -117,6 +117,15 @@ async def test_a_slow_reader_holds_up_its_own_stream_and_no_other() -> None:
         await until(lambda: slow.stream_id in stack.worker.cancels)
 
 
+async def test_a_stream_to_a_reader_that_reads_never_wants_for_credit() -> None:
+    async with ingress_stack(window_bytes=WINDOW_BYTES) as stack, asyncio.TaskGroup() as tasks:
+        call = tasks.create_task(post(stack, stream=True))
+        sent = await stack.request()
+        assert await fill(stack, sent, 32 * WINDOW_BYTES) == 32 * WINDOW_BYTES
+        stack.worker.end(sent)
+        assert await call == (200, b"x" * 32 * WINDOW_BYTES)
+
+
 async def test_a_stream_to_a_reader_that_never_reads_ends_at_the_deadline() -> None:
     async with ingress_stack(window_bytes=WINDOW_BYTES, request_deadline_s=1.0) as stack:
         writer, _reader = await slow_reader(stack)

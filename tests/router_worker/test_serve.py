@@ -344,9 +344,11 @@ async def test_the_client_is_answered_first_then_usage_is_safe_and_only_then_all
         stack.kafka.confirming = False
         serving = tasks.create_task(stack.serve(ask()))
         await until(lambda: stack.ingress.ends or stack.ingress.errors)
-        for _ in range(reports):
+        for _report in range(reports):
             await until(lambda: stack.kafka.unconfirmed)
+            for _ in range(20):
+                await asyncio.sleep(0)
             assert stack.ingress.settled == 0
-            assert not serving.done()
+            assert not serving.done(), "a report is not safe yet"
             stack.kafka.unconfirmed.pop().set_result(None)
         await stack.ingress.over()

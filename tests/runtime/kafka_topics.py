@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from runtime.shared_settings import KafkaSettings
+from tests.runtime.waiting import until_async
 
 READ_LIMIT_S = 30
 
@@ -27,7 +28,19 @@ async def create_topic(settings: KafkaSettings, topic: str, partitions: int = 1,
     topic_config = {name.replace("_", "."): value for name, value in config.items()}
     async with admin_of(settings) as admin:
         answer: Any = await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=topic_config)])
-    assert [error[1] for error in answer.topic_errors] == [0], answer
+        assert [error[1] for error in answer.topic_errors] == [0], answer
+    await until_known(settings, {topic: partitions})
+
+
+async def until_known(settings: KafkaSettings, topics: dict[str, int]) -> None:
+    """Kafka answers a creation before the broker that serves metadata has heard of it. `topics`: partitions of each."""
+
+    async def known() -> bool:
+        described = await admin.describe_topics(list(topics))
+        return {each["topic"]: len(each["partitions"]) for each in described} == topics
+
+    async with admin_of(settings) as admin:
+        await until_async(known, f"partitions of {topics}")
 
 
 async def produce(

@@ -224,6 +224,8 @@ async def test_a_table_knows_its_age_while_kafka_is_away_and_catches_up_afterwar
         assert (applied, reader.age_s()) == ([b"1"], 0)
         clock.move(10)
         await until(whole_again, "the check of a quiet topic")
+        await produce(settings, topic, [(0, b"k", b"2")])
+        await until(lambda: applied == [b"1", b"2"], "a record after that check")
 
         await asyncio.to_thread(own_kafka.kill)
         # Longer than one poll, so that a check of the end offsets has begun and goes unanswered.
@@ -234,8 +236,8 @@ async def test_a_table_knows_its_age_while_kafka_is_away_and_catches_up_afterwar
 
         await asyncio.to_thread(own_kafka.start)
         await until(whole_again, "the check after the outage")
-        await produce(settings, topic, [(0, b"k", b"2")])
-        await until(lambda: applied == [b"1", b"2"], "the record after the outage")
+        await produce(settings, topic, [(0, b"k", b"3")])
+        await until(lambda: applied == [b"1", b"2", b"3"], "the record after the outage")
         assert not supervisor.failed.is_set()
     finally:
         await reader.stop(Deadline(SystemClock(), 5))

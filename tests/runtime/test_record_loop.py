@@ -206,6 +206,29 @@ async def test_a_full_handler_is_not_overfilled_and_stays_in_its_group(
     assert hands.most_open == 3
 
 
+async def test_a_rebalance_while_full_loses_no_record(kafka_settings: KafkaSettings, topic: str) -> None:
+    """Partitions that are newly assigned are not paused: what a poll for the membership brings of them must not be
+    dropped, or later commits pass it and nobody ever answers."""
+    everything = await fill(kafka_settings, topic, 30)
+    first, second = Hands(size=2), Hands(size=2)
+    loop_time = asyncio.get_running_loop().time
+    async with running(kafka_settings, first, topic) as loop:
+        await until(lambda: len(first.open) == 2, "a full handler")
+        async with running(kafka_settings, second, topic):
+            await until(lambda: loop.joins == 2, "the rebalance")
+            await until(lambda: len(second.open) == 2, "the other full handler")
+        await until(lambda: loop.joins == 3, "the rebalance back")
+        full_until_s = loop_time() + 4 * record_loop.POLL_S
+        await until(lambda: loop_time() > full_until_s, "some polls while full")
+        seen_before = len(first.seen)
+
+        def all_handled() -> bool:
+            first.settle_all()
+            return set(first.seen) >= everything
+
+        await until(all_handled, f"every record, {seen_before} of them before")
+
+
 async def test_partitions_that_move_take_their_settled_records_along(
     kafka_settings: KafkaSettings, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -306,6 +306,7 @@ FRAMES: dict[str, tuple[FrameType, int, bytes]] = {
     "frames/v1/end.hex": (FrameType.END, 7, b'{"cost_pico_usd":5,"estimated":true}'),
     "frames/v1/error.hex": (FrameType.ERROR, 7, b'{"kind":"vendor_error"}'),
     "frames/v1/settled.hex": (FrameType.SETTLED, 7, b""),
+    "frames/v1/abandoned.hex": (FrameType.ABANDONED, 7, b""),
     "frames/v1/accept.hex": (FrameType.ACCEPT, 7, b"\x00\x04\x00\x00"),
     "frames/v1/accept_held.hex": (FrameType.ACCEPT, 7, b'\x00\x04\x00\x00{"model":"m"}'),
     "frames/v1/refuse.hex": (FrameType.REFUSE, 7, b'{"reason":"unknown"}'),
