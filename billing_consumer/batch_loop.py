@@ -42,6 +42,7 @@ ResultT = TypeVar("ResultT")
 
 PARALLEL_INSERTS = 4
 PROOF_HOLDS_S = 10.0
+LEAVE_WITHIN_S = 3.0
 
 
 class _Stopping(Exception):
@@ -100,7 +101,12 @@ class BatchLoop(ConsumerRebalanceListener):
         if not self._in_batch:
             self._cut_off()
         await finish(self._task, deadline.left_s())
-        await self._consumer.stop()
+        try:
+            async with asyncio.timeout(LEAVE_WITHIN_S):
+                await self._consumer.stop()
+        except TimeoutError:
+            # Without Kafka the leaving would go on long after the deadline. The group notices our silence instead.
+            log.warning("left the group without a word, kafka does not answer", topic=self._topic)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self._owned = set(assigned)

@@ -53,7 +53,8 @@ class IngressAftermath:
         """Reports that are still waiting go out now; those that Kafka has not taken by the deadline are logged."""
         self._hurry.set()
         if self._pending:
-            _, left = await asyncio.wait(self._pending, timeout=deadline.left_s())
+            # A second more: requests that were still open at the deadline are reported only now.
+            _, left = await asyncio.wait(self._pending, timeout=deadline.left_s() + 1)
             if left:
                 log.error("usage reports undelivered at the end of the drain", reports=len(left))
 

@@ -47,8 +47,8 @@ class Exchanges:
         self._max_deliveries = max_deliveries
         self._by_stream: dict[int, Exchange] = {}
         self._waiting_clients = 0
-        # Never an id of an earlier life: behind the same address, a worker may still hold a record of that one, and would
-        # take a new request with the same id for the old one's double.
+        # Never an id of an earlier life behind the same address: a worker may still hold a record of that one, and
+        # would take a new request with the same id for its double.
         self._next_stream = clock.now_ms() << 20
         claims = metrics.counter("tollhouse_ingress_claims_total")
         self._accepted = claims.labels(answer="accepted")

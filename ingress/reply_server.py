@@ -2,7 +2,6 @@
 
 import asyncio
 
-import msgspec
 import structlog
 from aiohttp import web
 
@@ -18,6 +17,7 @@ from schemas.frames import (
     HEAD_DECODER,
     FrameError,
     FrameType,
+    read_payload,
 )
 
 log = structlog.get_logger(__name__)
@@ -67,7 +67,7 @@ class ReplyServer:
             async for frames in socket.frames():
                 for frame_type, stream_id, payload in frames:
                     self._dispatch(socket, frame_type, stream_id, payload)
-        except (FrameError, msgspec.DecodeError) as error:
+        except FrameError as error:
             log.error("a worker sent what is not a frame, closing its channel", error=str(error))
         finally:
             self._sockets.discard(socket)
@@ -82,16 +82,16 @@ class ReplyServer:
         if frame_type is FrameType.DATA:
             exchanges.data(socket, stream_id, payload)
         elif frame_type is FrameType.CLAIM:
-            exchanges.claim(socket, stream_id, CLAIM_DECODER.decode(payload))
+            exchanges.claim(socket, stream_id, read_payload(CLAIM_DECODER, payload))
         elif frame_type is FrameType.HEAD:
-            exchanges.head(socket, stream_id, HEAD_DECODER.decode(payload))
+            exchanges.head(socket, stream_id, read_payload(HEAD_DECODER, payload))
         elif frame_type is FrameType.END:
-            exchanges.end(socket, stream_id, END_DECODER.decode(payload))
+            exchanges.end(socket, stream_id, read_payload(END_DECODER, payload))
         elif frame_type is FrameType.SETTLED:
             exchanges.settled(socket, stream_id)
         elif frame_type is FrameType.ABANDONED:
             exchanges.abandoned(socket, stream_id)
         elif frame_type is FrameType.ERROR:
-            exchanges.error(socket, stream_id, FAILURE_DECODER.decode(payload))
+            exchanges.error(socket, stream_id, read_payload(FAILURE_DECODER, payload))
         else:
             raise FrameError(f"{frame_type.name} is not a worker's frame")

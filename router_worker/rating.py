@@ -35,12 +35,12 @@ def consistent(tokens: TokenCounts) -> TokenCounts:
 def dearest(price: Price) -> Price:
     """For upper bounds: how many of the tokens are written to a cache, or are reasoning, is not known, and either may
     cost more than plain ones do."""
-    if price.cache_write is None and price.reasoning is None:
-        return price
+    inputs = (price.input, price.cached_input, price.cache_write)
+    outputs = (price.output, price.reasoning)
     return msgspec.structs.replace(
         price,
-        input=max(price.input, price.cache_write or price.input),
-        output=max(price.output, price.reasoning or price.output),
+        input=max(usd for usd in inputs if usd is not None),
+        output=max(usd for usd in outputs if usd is not None),
     )
 
 

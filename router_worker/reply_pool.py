@@ -3,7 +3,6 @@
 import asyncio
 
 import aiohttp
-import msgspec
 import structlog
 
 from router_worker.stream import Stream
@@ -11,7 +10,7 @@ from runtime.clock import Clock
 from runtime.frame_socket import HEARTBEAT_S, MAX_MESSAGE_BYTES, FrameSocket
 from runtime.lifecycle import Deadline, Supervisor, finish
 from schemas.failures import Failure, FailureKind
-from schemas.frames import FAILURE_DECODER, FrameError, FrameType
+from schemas.frames import FAILURE_DECODER, FrameError, FrameType, read_payload
 
 log = structlog.get_logger(__name__)
 
@@ -55,10 +54,10 @@ class ReplyChannel:
                     if stream is None:
                         continue  # it has ended meanwhile
                     if frame_type is FrameType.CANCEL:
-                        stream.interrupt(FAILURE_DECODER.decode(payload))
+                        stream.interrupt(read_payload(FAILURE_DECODER, payload))
                     else:
                         stream.on_frame(frame_type, payload)
-        except (FrameError, msgspec.DecodeError) as error:
+        except FrameError as error:
             log.error("an ingress sent what is not a frame, closing its channel", error=str(error))
         finally:
             for stream in list(self._streams.values()):

@@ -38,6 +38,7 @@ from schemas.catalogue import Catalogue, Model, Price, Route
 from schemas.envelope import RequestEnvelope
 from schemas.failures import Failure, FailureKind
 from schemas.frames import Claim, End, Head
+from schemas.ids import attempt_id
 from schemas.topics import Topic
 from schemas.usage import USAGE, AttemptEvent, RequestEvent
 
@@ -233,7 +234,7 @@ class _Service:
             api_key=usable.api_key,
             client_wants_usage=chat.wants_usage,
             choices=chat.choices,
-            attempt_id=f"{self._envelope.request_id}.{self._envelope.delivery}.{context.attempt_no}",
+            attempt_id=attempt_id(self._envelope.request_id, self._envelope.delivery, context.attempt_no),
         )
         head = Head(
             status=200,

@@ -14,6 +14,7 @@ from schemas.frames import (
     frame,
     read_accept,
     read_credit,
+    read_payload,
 )
 
 
@@ -54,7 +55,7 @@ class Stream:
     # The channel's side.
 
     def on_frame(self, frame_type: FrameType, payload: bytes) -> None:
-        """Raises FrameError or msgspec.DecodeError for a payload that cannot be read."""
+        """Raises FrameError for a payload that cannot be read."""
         if frame_type is FrameType.CREDIT:
             self._add_credit(read_credit(payload))
         elif frame_type is FrameType.ACCEPT:
@@ -63,7 +64,7 @@ class Stream:
             if self._answer is not None and not self._answer.done():
                 self._answer.set_result(body)
         elif frame_type is FrameType.REFUSE and self._answer is not None and not self._answer.done():
-            self._answer.set_exception(Refused(REFUSE_DECODER.decode(payload).reason))
+            self._answer.set_exception(Refused(read_payload(REFUSE_DECODER, payload).reason))
 
     def _add_credit(self, credit_bytes: int) -> None:
         self._credit += credit_bytes

@@ -183,7 +183,6 @@ class VendorCaller:
         moved_at_s = 0.0
         stall_s = self._settings.stall_timeout_s
         grain_s = min(TIMER_GRAIN_S, stall_s * TIMER_GRAIN_PART)
-        held_up = False
         try:
             while not parser.ended:
                 data = await response.content.readany()
@@ -193,12 +192,10 @@ class VendorCaller:
                         result.answered = True
                         result.first_byte_ms = self._clock.now_ms() - started_ms
                         stream.send_head(head)
-                    held_up = not stream.has_credit
-                    if held_up:
+                    if not stream.has_credit:
                         timer.reschedule(None)  # a slow client must not look like a stalled vendor
                         moved_at_s = 0.0
                     await stream.send_data(output)
-                    held_up = False
                 now_s = loop.time()
                 if result.answered and now_s - moved_at_s >= grain_s:
                     timer.reschedule(now_s + stall_s)
@@ -209,7 +206,7 @@ class VendorCaller:
             result.tokens = parser.tokens
             # While a client does not read, the vendor generates on into the buffers between: what has been seen of it
             # bounds nothing.
-            result.output_bytes = None if held_up and not parser.ended else parser.output_bytes
+            result.output_bytes = parser.output_bytes if parser.ended or stream.has_credit else None
             result.vendor_request_id = result.vendor_request_id or parser.vendor_request_id
         result.failure = parser.failure
 
@@ -249,8 +246,9 @@ async def _read_start(response: aiohttp.ClientResponse, limit_bytes: int) -> byt
 
 async def _read_limited(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes | None:
     """The whole body; None if it is larger than the limit."""
-    if response.content_length is not None:
-        return await response.read() if response.content_length <= limit_bytes else None
+    # What is announced is the size on the way: compressed, it may be a thousandth of what comes out.
+    if response.content_length is not None and response.content_length > limit_bytes:
+        return None
     parts: list[bytes] = []
     size = 0
     while data := await response.content.readany():

@@ -44,4 +44,5 @@ def _api_key(row: VendorRow, keys_dir: str | None, environ: Mapping[str, str]) -
         file = Path(keys_dir) / row.api_key_env
         if file.is_file():
             return file.read_text(encoding="utf-8").strip()
-    return environ.get(row.api_key_env) or None
+    # With a line end, as secrets are easily pasted, it could not be sent as a header: every call would fail.
+    return environ.get(row.api_key_env, "").strip() or None

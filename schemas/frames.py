@@ -25,7 +25,7 @@ Until SETTLED the ingress keeps what it needs to report the attempt itself, shou
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -105,6 +105,17 @@ END_DECODER = msgspec.json.Decoder(End)
 REFUSE_DECODER = msgspec.json.Decoder(Refuse)
 FAILURE_DECODER = msgspec.json.Decoder(Failure)
 encode_payload = msgspec.json.Encoder().encode
+
+
+PayloadT = TypeVar("PayloadT")
+
+
+def read_payload(decoder: "msgspec.json.Decoder[PayloadT]", payload: bytes) -> PayloadT:
+    """Raises FrameError, whatever is wrong with the bytes."""
+    try:
+        return decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FrameError(f"an unreadable payload: {type(error).__name__}") from error
 
 
 def frame(frame_type: FrameType, stream_id: int, payload: bytes = b"") -> bytes:

@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 POLL_S = 0.25
 COMMIT_EVERY_S = 0.25
+LEAVE_WITHIN_S = 3.0
 
 Settled = Callable[[], None]
 
@@ -79,12 +80,20 @@ class RecordLoop(ConsumerRebalanceListener):
         ]
 
     async def stop(self, deadline: Deadline) -> None:
-        """Stops taking records, commits what is settled, leaves the group so that others get the partitions at once."""
+        """Stops taking records, commits what is settled, leaves the group so that others get the partitions at once.
+
+        Without Kafka neither the commit nor the leaving would ever end, and the drain's time belongs to the requests in
+        flight: then the records come again, and the claims on them are refused.
+        """
         self._stopping.set()
         for task in self._tasks:
             await finish(task, 2 * POLL_S)
-        await self._commit()
-        await self._consumer.stop()
+        try:
+            async with asyncio.timeout(LEAVE_WITHIN_S):
+                await self._commit()
+                await self._consumer.stop()
+        except TimeoutError:
+            log.warning("left the group without a word, kafka does not answer", topic=self._topic)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self._trackers = {partition: OffsetTracker() for partition in assigned}

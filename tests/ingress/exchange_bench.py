@@ -75,8 +75,8 @@ class Bench:
         return REFUSE_DECODER.decode(payload).reason
 
 
-def make_bench() -> Bench:
-    aftermath, clock = FakeAftermath(), HandClock()
+def make_bench(clock: HandClock | None = None) -> Bench:
+    aftermath, clock = FakeAftermath(), clock or HandClock()
     exchanges = Exchanges(
         aftermath,
         clock,

@@ -108,6 +108,15 @@ async def test_estimates_wait_for_the_workers_own_word_but_not_when_stopping() -
     assert len(bench.kafka.usage()) == 1
 
 
+async def test_what_is_reported_only_at_the_end_of_the_drain_still_goes_out() -> None:
+    bench = await make(report_delay_s=60)
+    exchange = exchange_of(bench.clock)
+    exchange.if_lost = [if_lost()]
+    bench.aftermath.report_lost(exchange, finished=True)
+    await bench.aftermath.stop(Deadline(SystemClock(), 0))
+    assert len(bench.kafka.attempts()) == 1
+
+
 async def test_stopping_gives_up_at_the_deadline_when_kafka_is_away() -> None:
     bench = await make(report_delay_s=3600)
     bench.kafka.confirming = False

@@ -366,3 +366,12 @@ def test_all_requests_of_a_lost_worker_are_seen_to_and_no_others(bench: Bench) -
 def test_stream_ids_are_never_given_twice(bench: Bench) -> None:
     ids = [bench.exchanges.next_stream_id() for _ in range(100)]
     assert len(set(ids)) == 100
+
+
+def test_stream_ids_of_an_earlier_life_are_not_given_again() -> None:
+    """A worker may still hold its records, and would take a new request with the same id for their double."""
+    earlier = make_bench()
+    earlier.clock.move(1)
+    later = make_bench(earlier.clock)
+    ids = [[bench.exchanges.next_stream_id() for _ in range(100)] for bench in (earlier, later)]
+    assert not set(ids[0]) & set(ids[1])

@@ -173,3 +173,9 @@ _JSON = st.recursive(
 @given(body=_JSON, status=st.integers(400, 499))
 def test_no_shape_of_json_raises(body: Any, status: int) -> None:
     assert classified(status, orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)).kind.value.startswith("vendor_")
+
+
+@pytest.mark.parametrize("piece", ["a", "a-", "*a", "a1"])
+def test_a_text_of_any_length_is_looked_through_in_no_time(piece: str) -> None:
+    """A vendor may repeat what a client wrote. Searched as a whole, these would keep the process busy for hours."""
+    assert len(redact(piece * 500_000)) <= MAX_TEXT_CHARACTERS

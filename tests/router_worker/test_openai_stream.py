@@ -242,13 +242,24 @@ def test_of_several_usage_figures_the_last_counts() -> None:
     assert outcome.tokens.output == 9
 
 
-def test_generated_bytes_include_reasoning_and_tool_arguments() -> None:
+def test_generated_bytes_include_reasoning_and_every_sort_of_call() -> None:
     tool = {"index": 0, "function": {"name": "f", "arguments": '{"a"'}}
-    deltas: list[dict[str, Any]] = [{"reasoning_content": "abc"}, {"tool_calls": [tool]}, {"refusal": "no"}]
+    custom = {"index": 1, "custom": {"name": "g", "input": "xyz"}}
+    deltas: list[dict[str, Any]] = [{"reasoning_content": "abc"}, {"tool_calls": [tool, custom]}, {"refusal": "no"}]
+    deltas.append({"function_call": {"name": "old", "arguments": "{}"}})
     stream = parser()
     for delta in deltas:
         stream.feed(event(chunk(choices=[{"index": 0, "delta": delta, "finish_reason": None}])))
-    assert stream.output_bytes == 3 + len('{\\"a\\"') + 2
+    assert stream.output_bytes == 3 + 1 + len('{\\"a\\"') + 1 + 3 + 2 + 3 + 2
+
+
+def test_figures_that_a_vendor_counts_along_are_not_final_until_the_answer_is() -> None:
+    running = {"prompt_tokens": 11, "completion_tokens": 1}
+    stream = parser()
+    stream.feed(stream_bytes(chunk("a", usage=running), chunk("b", usage=running)))
+    assert stream.tokens is None
+    whole = run(parser(), stream_bytes(chunk("a", usage=running), chunk("b", usage=running), b"[DONE]"))
+    assert whole.tokens == TokenCounts(input=11, output=1)
 
 
 def test_a_changing_field_does_not_mislead_the_template() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_worker.rating import consistent, cost_pico_usd
+from router_worker.rating import consistent, cost_pico_usd, dearest
 from schemas.catalogue import Price
 from schemas.usage import TokenCounts
 from tests.router_worker.routes import price
@@ -112,6 +112,12 @@ def test_never_negative_and_never_more_than_all_at_the_dearest_price(tokens: Tok
     dearest = max(p for p in (at.input, at.output, at.cached_input, at.cache_write, at.reasoning) if p is not None)
     most = (max(0, tokens.input) + max(0, tokens.output)) * int(dearest * Decimal(10**6))
     assert 0 <= cost_pico_usd(tokens, at) <= most
+
+
+@given(counts(), _PRICES)
+def test_an_upper_bound_is_one_however_the_vendor_splits_the_tokens(tokens: TokenCounts, at: Price) -> None:
+    bound = TokenCounts(input=tokens.input, output=tokens.output)
+    assert cost_pico_usd(tokens, at) <= cost_pico_usd(bound, dearest(at))
 
 
 @given(_ANY, _PRICES, st.integers(0, 1000))

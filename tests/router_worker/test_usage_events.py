@@ -46,6 +46,20 @@ def test_the_vendors_figures_are_booked_exactly() -> None:
     assert (event.started_at_ms, event.ended_at_ms) == (1500, 2000)
 
 
+def test_a_vendors_id_of_any_length_fits_into_a_record() -> None:
+    result = CallResult(answered=True, began=True, vendor_request_id="x" * 2_000_000)
+    event = finished_attempt(context(), SENT, result, 2000)
+    assert len(USAGE.encode(usage_record(SENT, (event,), None))) < 10_000
+
+
+def test_an_estimate_is_at_the_dearest_price_that_the_tokens_may_have() -> None:
+    dear = msgspec.structs.replace(PRICE, cache_write=2 * PRICE.input, reasoning=3 * PRICE.output)
+    plain, worst = context(), msgspec.structs.replace(context(), price=dear)
+    result = CallResult("cancelled", began=True)
+    low, high = (finished_attempt(c, SENT, result, 2000).cost_pico_usd for c in (plain, worst))
+    assert low < high <= 3 * low
+
+
 def test_figures_that_contradict_themselves_never_cost_less_than_nothing() -> None:
     result = CallResult(tokens=TokenCounts(input=10, cached_input=1000, output=0), began=True)
     event = finished_attempt(context(), SENT, result, 2000)

@@ -1,6 +1,7 @@
 """One vendor call over real sockets: what the client's stream gets, and what the result says of how it ended."""
 
 import asyncio
+import gzip
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -256,6 +257,17 @@ async def test_a_slow_client_stops_the_vendor_and_is_no_stall() -> None:
     assert (kind(result), result.outcome) == (None, "completed")
 
 
+async def test_what_a_slow_client_has_not_read_is_not_bounded_by_what_it_has() -> None:
+    """It goes away while the vendor has run on into the buffers: only the cap says what may have been generated."""
+    line = Line(credit_bytes=100)
+    async with simulator() as vendors, asyncio.TaskGroup() as tasks:
+        calling = tasks.create_task(call(vendors.vendor("v"), line, "huge:kb=32768:no_usage"))
+        await until(lambda: line.data() and not line.stream.has_credit)
+        line.stream.interrupt(GONE)
+        result = await calling
+    assert (result.outcome, result.began, result.tokens, result.output_bytes) == ("cancelled", True, None, None)
+
+
 async def test_a_slow_client_of_a_plain_answer_is_no_stall() -> None:
     line = Line(credit_bytes=1)
     async with simulator() as vendors, asyncio.TaskGroup() as tasks:
@@ -267,6 +279,19 @@ async def test_a_slow_client_of_a_plain_answer_is_no_stall() -> None:
         assert not calling.done()
         line.stream.on_frame(FrameType.CREDIT, credit_payload(PLENTY))
         assert (await calling).outcome == "completed"
+
+
+async def test_a_plain_answer_that_is_beyond_the_limit_once_unpacked() -> None:
+    packed = gzip.compress(b" " * 4_000_000)
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n"
+        await send(writer, head.encode() + packed)
+
+    async with raw_vendor(answer) as vendor:
+        result = await call(vendor, Line(), streaming=False, max_answer_bytes=100_000)
+    assert result.failure is not None
+    assert result.failure.message == "The vendor's answer is too large."
 
 
 async def test_a_plain_answer_beyond_the_limit() -> None:

@@ -26,7 +26,7 @@ def test_without_keys_there_are_no_vendors() -> None:
 
 
 def test_a_vendor_needs_its_key_or_none() -> None:
-    usable = usable_vendors(VendorSettings(), {"DEEPSEEK_API_KEY": "k1", "ZAI_API_KEY": ""})
+    usable = usable_vendors(VendorSettings(), {"DEEPSEEK_API_KEY": "k1\n", "ZAI_API_KEY": "\n"})
     assert list(usable) == ["deepseek"]
     assert usable["deepseek"].api_key == "k1"
     assert usable["deepseek"].base_url.startswith("https://")

@@ -3,9 +3,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
-from runtime.kafka.dead_letters import MAX_IN_WINDOW, WINDOW_S, DeadLetterFlood, DeadLetterLimit
+from runtime.kafka.dead_letters import MAX_IN_WINDOW, WINDOW_S, DeadLetterFlood, DeadLetterLimit, DeadLetters
+from runtime.metrics import Metrics
+from schemas.topics import TOPICS, Topic
 from tests.fakes.clock import HandClock
+from tests.fakes.kafka import FakeKafka, durable_producer
 
 
 def test_as_many_as_allowed_pass_and_the_next_is_a_flood() -> None:
@@ -39,3 +43,11 @@ def test_it_is_a_flood_exactly_when_more_than_allowed_lie_in_one_window(pauses: 
             assert flood
         else:
             assert not flood
+
+
+async def test_a_record_of_full_size_makes_a_dead_letter_that_kafka_takes() -> None:
+    kafka, clock = FakeKafka(), HandClock()
+    letters = DeadLetters(await durable_producer(kafka), clock, Metrics(CollectorRegistry()), DeadLetterLimit(clock))
+    await letters.put("usage", 0, 1, "why", b"x" * TOPICS[Topic.USAGE].max_message_bytes)
+    (letter,) = kafka.of(Topic.DEAD_LETTER)
+    assert len(letter.value) < TOPICS[Topic.DEAD_LETTER].max_message_bytes

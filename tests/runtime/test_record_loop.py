@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from random import Random
+from typing import cast
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from runtime.clock import SystemClock
@@ -263,3 +264,34 @@ async def test_partitions_that_move_take_their_settled_records_along(
             assert await committed(kafka_settings, GROUP, topic) == kept
         # Gone again, with nothing settled: the first gets it back.
         await until(lambda: Counter(first.seen)[(min(moved), 9)] == 2, "the records of the worker that left")
+
+
+class SilentConsumer:
+    """A consumer whose Kafka has stopped answering."""
+
+    def subscribe(self, topics: list[str], listener: object) -> None:
+        return
+
+    async def start(self) -> None:
+        return
+
+    async def getmany(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, object]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def commit(self, positions: dict[TopicPartition, int]) -> None:
+        await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_drain_does_not_wait_for_a_kafka_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_loop, "LEAVE_WITHIN_S", 0.05)
+    supervisor, consumer = Supervisor(), cast(AIOKafkaConsumer, SilentConsumer())
+    loop = RecordLoop(lambda: consumer, "requests", Hands(), supervisor, Metrics(CollectorRegistry()))
+    await loop.start()
+    await loop.on_partitions_assigned([TopicPartition("requests", 0)])
+    stopping = asyncio.get_running_loop().create_task(loop.stop(Deadline(SystemClock(), 60)))
+    await until(stopping.done, "the loop to stop")
+    await supervisor.cancel_all()
