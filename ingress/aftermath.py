@@ -13,14 +13,13 @@ import msgspec
 import structlog
 
 from ingress.exchange import Exchange
-from ingress.request_queue import RequestQueue
+from ingress.request_queue import RequestQueue, queue_unavailable
 from runtime.clock import Clock
 from runtime.kafka.durable_producer import DurableProducer
 from runtime.kafka.queue_producer import QueueUnavailable
 from runtime.lifecycle import Deadline, Supervisor
 from runtime.metrics import Metrics
 from schemas.codec import UndecodableRecord
-from schemas.failures import Failure, FailureKind
 from schemas.topics import Topic
 from schemas.usage import USAGE, AttemptEvent, RequestEvent, UsageRecord
 
@@ -62,17 +61,10 @@ class IngressAftermath:
         self._spawn(self._put_back(exchange), f"put back {exchange.envelope.request_id}")
 
     async def _put_back(self, exchange: Exchange) -> None:
-        unavailable = Failure(kind=FailureKind.QUEUE_UNAVAILABLE, retry_after_s=1)
-
-        def unconfirmed() -> None:
-            # A claim proves that the record arrived, whatever became of Kafka's confirmation.
-            if exchange.channel is None:
-                exchange.failure_now(unavailable)
-
         try:
-            await self._queue.put(exchange.envelope, exchange.body, unconfirmed)
+            await self._queue.put(exchange)
         except QueueUnavailable:
-            exchange.failure_now(unavailable)
+            exchange.failure_now(queue_unavailable())
 
     def report_lost(self, exchange: Exchange, *, finished: bool) -> None:
         attempts = [attempt for raw in exchange.if_lost for attempt in _attempts(raw)]

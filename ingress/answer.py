@@ -10,6 +10,8 @@ from runtime.clock import Clock
 from schemas.failures import Failure, FailureKind
 
 REQUEST_ID_HEADER = "X-Request-Id"
+STREAM_BEGUN = web.RequestKey("tollhouse.stream_begun", bool)
+"""Set on a request once its response has begun to be sent."""
 
 LAST_WORDS_S = 1.0
 """How long a client whose stream is over its deadline may take to read why."""
@@ -79,6 +81,7 @@ class AnswerWriter:
                 REQUEST_ID_HEADER: exchange.envelope.request_id,
             },
         )
+        request[STREAM_BEGUN] = True
         await response.prepare(request)
         try:
             # Around the writes too: a client that does not read would else hold its vendor's stream for ever.

@@ -8,12 +8,12 @@ from aiohttp import web
 from prometheus_client import Counter
 
 from ingress.admission import Admission
-from ingress.answer import REQUEST_ID_HEADER, AnswerFailed, AnswerWriter
+from ingress.answer import REQUEST_ID_HEADER, STREAM_BEGUN, AnswerFailed, AnswerWriter
 from ingress.authenticate import authenticate
 from ingress.exchange import Exchange
 from ingress.exchanges import Exchanges
 from ingress.models_page import ModelsPage, model_not_found
-from ingress.request_queue import RequestQueue
+from ingress.request_queue import RETRY_AFTER_S, RequestQueue, queue_unavailable
 from ingress.settings import ApiSettings
 from ingress.surfaces import openai_chat
 from runtime.clock import Clock
@@ -29,8 +29,6 @@ from schemas.tenancy import ApiKey, Project, Tenants
 
 log = structlog.get_logger(__name__)
 
-RETRY_AFTER_S = 1.0
-"""What a client is told when Kafka is away or the replica is full: such states pass quickly or not at all."""
 
 LAST_WRITES_S = 1.0
 """At the end of the drain: for answers that have left their handler and not yet the socket. aiohttp waits for it twice,
@@ -126,6 +124,9 @@ class HttpApi:
             raise  # the client is gone; there is nobody to answer
         except Exception:  # the HTTP edge: a mistake of ours must not reach the client as a trace
             log.exception("request failed", path=request.path)
+            if STREAM_BEGUN in request:
+                # A second response would end up inside the first one; only the connection can still be ended.
+                raise ConnectionResetError from None
             response = self._refuse(Failure(kind=FailureKind.INTERNAL))
         finally:
             self._open_handlers -= 1
@@ -158,14 +159,15 @@ class HttpApi:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         key, project = self._caller(request)
-        body = await request.read()
+        if self._exchanges.waiting_clients >= self._settings.max_open_requests:
+            # Before the body is read: a replica that is full must not fill its memory with bodies that it then refuses.
+            raise AnswerFailed(Failure(kind=FailureKind.OVERLOADED, retry_after_s=RETRY_AFTER_S))
+        body = await self._read_body(request)
         call = openai_chat.read_call(body)
         if isinstance(call, Failure):
             raise AnswerFailed(call)
         if self._catalogue.find(call.model) is None:
             raise AnswerFailed(model_not_found(call.model))
-        if self._exchanges.waiting_clients >= self._settings.max_open_requests:
-            raise AnswerFailed(Failure(kind=FailureKind.OVERLOADED, retry_after_s=RETRY_AFTER_S))
         hold = self._admission.admit(key, project)
         if isinstance(hold, Failure):
             raise AnswerFailed(hold)
@@ -188,6 +190,16 @@ class HttpApi:
             hold.release(exchange.end.cost_pico_usd if exchange.end is not None else 0)
             if not exchange.client_done:
                 self._exchanges.close(exchange, status, failure)
+
+    async def _read_body(self, request: web.Request) -> bytes:
+        """Raises AnswerFailed if it does not arrive in time: a client that stops in the middle must not hold on."""
+        if request.content.is_eof():
+            return await request.read()
+        try:
+            async with asyncio.timeout(self._settings.body_timeout_s):
+                return await request.read()
+        except TimeoutError:
+            raise AnswerFailed(Failure(kind=FailureKind.BODY_TIMEOUT)) from None
 
     def _envelope(self, key: ApiKey, project: Project, call: openai_chat.ChatCall, body_bytes: int) -> RequestEnvelope:
         now_ms = self._clock.now_ms()
@@ -214,18 +226,11 @@ class HttpApi:
 
     async def _put(self, exchange: Exchange) -> None:
         """Raises AnswerFailed."""
-        unavailable = Failure(kind=FailureKind.QUEUE_UNAVAILABLE, retry_after_s=RETRY_AFTER_S)
-
-        def unconfirmed() -> None:
-            # A claim proves that the record arrived, whatever became of Kafka's confirmation.
-            if exchange.channel is None:
-                exchange.failure_now(unavailable)
-
         try:
-            await self._queue.put(exchange.envelope, exchange.body, unconfirmed)
+            await self._queue.put(exchange)
         except QueueUnavailable:
             self._exchanges.forget(exchange)
-            raise AnswerFailed(unavailable, exchange.envelope.request_id) from None
+            raise AnswerFailed(queue_unavailable(), exchange.envelope.request_id) from None
 
     async def _list_models(self, request: web.Request) -> web.Response:
         self._caller(request)

@@ -1,6 +1,9 @@
 """Settings of the ingress."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from runtime.shared_settings import (
     CatalogueSettings,
@@ -12,21 +15,25 @@ from runtime.shared_settings import (
     Positive,
     ProbeSettings,
 )
+from schemas.frames import MAX_PAYLOAD_BYTES
 
 
 class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`max_body_bytes`: larger bodies get 413. `request_deadline_s`: after it a request gets 504, started or not.
-    `max_open_requests`: with so many waiting, new ones get 503. `confirm_within_s`: how long Kafka may take to confirm
-    a request before clients get 503. `heartbeat_s`: an idle event stream gets a comment that often, so that proxies
-    keep it open. `window_bytes`: how far a vendor may be ahead of a slow client, per stream.
-    `max_deliveries`: how many workers a request may lose before it fails. `lost_report_delay_s`: how long the ingress
-    gives a lost worker's own usage events to arrive before it reports estimates."""
+    """`max_body_bytes`: larger bodies get 413. `max_inline_body_bytes`: larger ones go by the reply channel instead of
+    Kafka, whose records are limited. `body_timeout_s`: a body that takes longer to arrive gets 408.
+    `request_deadline_s`: after it a request gets 504, started or not. `max_open_requests`: with so many waiting, new
+    ones get 503. `confirm_within_s`: how long Kafka may take to confirm a request before clients get 503.
+    `heartbeat_s`: an idle event stream gets a comment that often, so that proxies keep it open. `window_bytes`: how far
+    a vendor may be ahead of a slow client, per stream. `max_deliveries`: how many workers a request may lose before it
+    fails. `lost_report_delay_s`: how long the ingress gives a lost worker's own usage events to arrive before it
+    reports estimates."""
 
     host: str = "127.0.0.1"
     port: Port = 8080
     port_file: str | None = None
-    max_body_bytes: Count = 32 * 1024 * 1024
-    max_inline_body_bytes: Count = 768 * 1024
+    max_body_bytes: Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES - 1024)] = 32 * 1024 * 1024
+    max_inline_body_bytes: Annotated[int, Meta(ge=0, le=960 * 1024)] = 768 * 1024
+    body_timeout_s: Positive = 60.0
     request_deadline_s: Positive = 600.0
     max_open_requests: Count = 4000
     confirm_within_s: Positive = 3.0

@@ -1,6 +1,7 @@
 """The worker's end of the reply channels: one WebSocket to each ingress replica that it has work for."""
 
 import asyncio
+from weakref import WeakValueDictionary
 
 import aiohttp
 import structlog
@@ -17,6 +18,7 @@ log = structlog.get_logger(__name__)
 CONNECT_TRIES = 3
 CONNECT_TIMEOUT_S = 2.0
 RETRY_DELAY_S = 0.3
+FAILURE_HOLDS_S = 1.0
 
 
 class IngressGone(Exception):
@@ -35,10 +37,11 @@ class ReplyChannel:
         """Also while it is being closed, which takes seconds if the other end hangs: a claim would wait for ever."""
         return self._socket.closed
 
-    def open_stream(self, stream_id: int) -> Stream | None:
-        """None if this worker is serving that very request already: Kafka delivered the record twice."""
-        if stream_id in self._streams:
-            return None
+    def stream(self, stream_id: int) -> Stream | None:
+        """The stream that is open under this id."""
+        return self._streams.get(stream_id)
+
+    def open_stream(self, stream_id: int) -> Stream:
         stream = self._streams[stream_id] = Stream(self._socket, stream_id)
         return stream
 
@@ -75,7 +78,8 @@ class ReplyPool:
         self._supervisor = supervisor
         self._session: aiohttp.ClientSession | None = None
         self._channels: dict[str, ReplyChannel] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        # A lock lives as long as somebody dials or waits: replicas come and go, and each would else leave one behind.
+        self._dialing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._failed_at_s: dict[str, float] = {}
 
     async def start(self) -> None:
@@ -83,20 +87,25 @@ class ReplyPool:
 
     async def stop(self, deadline: Deadline) -> None:
         """What is still being served is handed back by this: the ingress sees the channel close (G1)."""
-        for channel in list(self._channels.values()):
-            try:
-                await asyncio.wait_for(channel.close(), 1 + deadline.left_s())
-            except TimeoutError:
-                log.warning("an ingress does not read its last frames")
+        await asyncio.gather(*(self._close(channel, deadline) for channel in list(self._channels.values())))
         if self._session is not None:
             await self._session.close()
+
+    async def _close(self, channel: ReplyChannel, deadline: Deadline) -> None:
+        try:
+            await asyncio.wait_for(channel.close(), 1 + deadline.left_s())
+        except TimeoutError:
+            log.warning("an ingress does not read its last frames")
 
     async def channel(self, url: str) -> ReplyChannel:
         """Raises IngressGone."""
         channel = self._channels.get(url)
         if channel is not None and not channel.closed:
             return channel
-        async with self._locks.setdefault(url, asyncio.Lock()):
+        lock = self._dialing.get(url)
+        if lock is None:
+            lock = self._dialing[url] = asyncio.Lock()
+        async with lock:
             channel = self._channels.get(url)
             if channel is None or channel.closed:
                 channel = await self._connect(url)
@@ -104,15 +113,15 @@ class ReplyPool:
 
     async def _connect(self, url: str) -> ReplyChannel:
         # Many requests of a dead replica may still be in Kafka: they must not each wait for the same refusal.
-        failed_at_s = self._failed_at_s.get(url)
-        if failed_at_s is not None and self._clock.monotonic_s() - failed_at_s < 1.0:
+        if self._clock.monotonic_s() - self._failed_at_s.get(url, -FAILURE_HOLDS_S) < FAILURE_HOLDS_S:
             raise IngressGone(url)
         try:
             websocket = await self._dial(url)
         except IngressGone:
-            self._failed_at_s[url] = self._clock.monotonic_s()
+            now_s = self._clock.monotonic_s()
+            recent = {u: at_s for u, at_s in self._failed_at_s.items() if now_s - at_s < FAILURE_HOLDS_S}
+            self._failed_at_s = recent | {url: now_s}
             raise
-        self._failed_at_s.pop(url, None)
         socket = FrameSocket(websocket)
         channel = ReplyChannel(socket)
         self._channels[url] = channel
@@ -142,5 +151,4 @@ class ReplyPool:
         finally:
             if self._channels.get(url) is channel:
                 del self._channels[url]
-                self._locks.pop(url, None)
             await finish(writer, 0)

@@ -88,10 +88,13 @@ class Server:
             self._bench.measures.results["gone"].inc()
             settled()
             return
-        stream = channel.open_stream(envelope.stream_id)
-        if stream is None:
-            settled()
+        double = channel.stream(envelope.stream_id)
+        if double is not None:
+            # Kafka has delivered the record again, and this worker is at it already. Both deliveries are settled
+            # together: were this one settled now, and the process killed before the claim, nobody would serve it.
+            double.doubles.append(settled)
             return
+        stream = channel.open_stream(envelope.stream_id)
         service = _Service(self._bench, envelope, stream, settled, taken_at_ms)
         try:
             await service.run(body)
@@ -102,7 +105,7 @@ class Server:
                 # A mistake of ours, on its way to the supervisor's log. The client must not wait for nothing, and the
                 # attempts must not be missing from the account: the ingress sees to both.
                 stream.send_abandoned()
-            settled()
+            service.settle()
             channel.close_stream(stream)
 
 
@@ -174,8 +177,14 @@ class _Service:
         held_body = await self._stream.claim(claim)
         # From here on the ingress knows that the request is ours: Kafka need not deliver it again.
         self._claimed = True
-        self._settled()
+        self.settle()
         return held_body
+
+    def settle(self) -> None:
+        """The claim is decided: neither this delivery of the record nor its doubles need come again."""
+        self._settled()
+        while self._stream.doubles:
+            self._stream.doubles.pop()()
 
     async def _without_call(self, failure: Failure) -> CallResult:
         if self._claims == 0:

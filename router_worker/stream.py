@@ -1,6 +1,7 @@
 """One request's place on the reply channel, as the worker sees it: claim, credit, and being interrupted. No I/O."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from schemas.failures import Failure
@@ -41,10 +42,12 @@ class Stream:
     Law: bytes sent never exceed the credit by more than the one piece that used up its last byte.
     """
 
-    __slots__ = ("_answer", "_credit", "_credit_waiter", "_sender", "_task", "interrupted", "stream_id")
+    __slots__ = ("_answer", "_credit", "_credit_waiter", "_sender", "_task", "doubles", "interrupted", "stream_id")
 
     def __init__(self, sender: Sender, stream_id: int) -> None:
         self.stream_id = stream_id
+        self.doubles: list[Callable[[], None]] = []
+        """What to call when the claim is decided, besides: the record came to this worker more than once."""
         self.interrupted: Failure | None = None
         self._sender = sender
         self._credit = 0

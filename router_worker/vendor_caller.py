@@ -4,10 +4,11 @@ It never raises for what a vendor does; what went wrong is in the result, for th
 """
 
 import asyncio
+import contextlib
 import io
-from types import SimpleNamespace
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from router_worker.call_result import CallResult
@@ -42,10 +43,7 @@ class VendorCaller:
         self._urls: dict[str, URL] = {}
 
     async def start(self) -> None:
-        trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(_request_sent)
         self._session = aiohttp.ClientSession(
-            trace_configs=[trace],
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout_s),
@@ -74,13 +72,10 @@ class VendorCaller:
             result.failure = Failure(kind=FailureKind.VENDOR_UNREACHABLE)
         except TimeoutError:
             stalled = result.first_byte_ms is not None
-            result.began = True
             result.failure = Failure(
                 kind=FailureKind.VENDOR_STALLED if stalled else FailureKind.VENDOR_FIRST_BYTE_TIMEOUT
             )
         except (aiohttp.ClientError, OSError):
-            # The request was, or may have been, read by the vendor before the connection broke.
-            result.began = True
             result.failure = Failure(kind=FailureKind.VENDOR_BROKE_OFF)
         if result.failure is not None and result.outcome != "cancelled":
             result.outcome = "interrupted" if result.answered else "failed"
@@ -101,11 +96,9 @@ class VendorCaller:
         request = vendor.build_request(call)
         response = await self._session.post(
             self._url(base_url + request.url_path),
-            # Large bodies in pieces: written at once they would hold up every other request for that long.
-            data=request.body if len(request.body) <= AT_ONCE_BYTES else io.BytesIO(request.body),
+            data=_body(request.body, result),
             headers=request.headers,
             allow_redirects=False,
-            trace_request_ctx=result,
         )
         whole = False
         try:
@@ -211,11 +204,32 @@ class VendorCaller:
         result.failure = parser.failure
 
 
-async def _request_sent(
-    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceRequestHeadersSentParams
-) -> None:
-    """From now on the vendor may work, and charge, even if we hang up before it answers."""
-    context.trace_request_ctx.began = True
+class _Body(aiohttp.BytesPayload):
+    """Notes when it is sent: from then on the vendor may work, and charge, even if we hang up before it answers."""
+
+    def __init__(self, body: bytes, result: CallResult) -> None:
+        super().__init__(body)
+        self._result = result
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        self._result.began = True
+        await super().write_with_length(writer, content_length)
+
+
+class _LargeBody(aiohttp.BytesIOPayload):
+    """The same, in pieces: written at once it would hold up every other request for that long."""
+
+    def __init__(self, body: bytes, result: CallResult) -> None:
+        super().__init__(io.BytesIO(body))
+        self._result = result
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        self._result.began = True
+        await super().write_with_length(writer, content_length)
+
+
+def _body(body: bytes, result: CallResult) -> aiohttp.Payload:
+    return _Body(body, result) if len(body) <= AT_ONCE_BYTES else _LargeBody(body, result)
 
 
 def _text(header: str | None) -> str | None:
@@ -235,12 +249,14 @@ async def _release_at_end(response: aiohttp.ClientResponse) -> None:
 
 
 async def _read_start(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
-    """The body, or as much of it as the limit allows. One read may give less than has been sent."""
+    """An error's body, or as much of it as comes: it only explains a refusal that the status has already told."""
     parts: list[bytes] = []
     size = 0
-    while size < limit_bytes and (data := await response.content.readany()):
-        parts.append(data)
-        size += len(data)
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(END_TIMEOUT_S):
+            while size < limit_bytes and (data := await response.content.readany()):
+                parts.append(data)
+                size += len(data)
     return b"".join(parts)[:limit_bytes]
 
 

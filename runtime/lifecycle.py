@@ -17,6 +17,9 @@ from runtime.clock import Clock
 log = structlog.get_logger(__name__)
 
 
+STOP_GRACE_S = 10.0
+
+
 class Deadline:
     """A point in time until which stopping may take."""
 
@@ -136,10 +139,14 @@ class Lifecycle:
 
     async def _stop(self, running: list[tuple[str, Component]]) -> bool:
         deadline = Deadline(self._clock, self._drain_s)
-        results = [
-            await self._guarded(name, "stop", lambda component=component: component.stop(deadline))  # type: ignore[misc]
-            for name, component in reversed(running)
-        ]
+        results = []
+        for name, component in reversed(running):
+
+            async def stop(component: Component = component) -> None:
+                # A component that ignores the deadline must not keep the others from being stopped.
+                await asyncio.wait_for(component.stop(deadline), deadline.left_s() + STOP_GRACE_S)
+
+            results.append(await self._guarded(name, "stop", stop))
         return all(results)
 
     async def _guarded(self, name: str, verb: str, action: Callable[[], Awaitable[None]]) -> bool:

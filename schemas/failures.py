@@ -16,6 +16,7 @@ class FailureKind(StrEnum):
     INVALID_JSON = "invalid_json"
     INVALID_REQUEST = "invalid_request"
     BODY_TOO_LARGE = "body_too_large"
+    BODY_TIMEOUT = "body_timeout"
     MISSING_API_KEY = "missing_api_key"
     INVALID_API_KEY = "invalid_api_key"
     API_KEY_BUDGET_EXCEEDED = "api_key_budget_exceeded"
@@ -86,6 +87,7 @@ FAILURES: dict[FailureKind, FailureRule] = {
     _K.INVALID_JSON: _caller(400, "The request body is not valid JSON."),
     _K.INVALID_REQUEST: _caller(400, "The request is not valid."),
     _K.BODY_TOO_LARGE: _caller(413, "The request body is too large."),
+    _K.BODY_TIMEOUT: _caller(408, "The request body did not arrive in time."),
     _K.MISSING_API_KEY: _caller(401, "No API key was given. Send it as 'Authorization: Bearer <key>'."),
     _K.INVALID_API_KEY: _caller(401, "The API key is not valid."),
     _K.API_KEY_BUDGET_EXCEEDED: _caller(402, "The budget of this API key is spent."),

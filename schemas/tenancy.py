@@ -1,8 +1,10 @@
 """Who may call: projects and API keys, and how much each may spend."""
 
 import hashlib
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,7 +21,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     api_key_id: str
     project_id: str
-    key_sha256: str
+    key_sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     budget_pico_usd: int | None = None
 
 

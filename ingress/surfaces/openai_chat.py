@@ -5,7 +5,7 @@ the vendor look at the rest. What is checked here is what would otherwise fail l
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -24,6 +24,10 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
+class _Tool(msgspec.Struct):
+    """Only that it is an object; building all of them for nothing would cost more than the rest of the check."""
+
+
 class ChatCall(msgspec.Struct):
     """Unknown fields are passed over here; the vendor decides on them."""
 
@@ -36,7 +40,7 @@ class ChatCall(msgspec.Struct):
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: list[_Tool] | None = None
     zero_data_retention: bool | None = None
 
     @property

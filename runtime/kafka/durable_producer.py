@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from runtime.kafka.clients import ProducerFactory
 from runtime.lifecycle import Deadline
@@ -49,13 +49,19 @@ class DurableProducer:
                 log.warning("usage events undelivered at the end of the drain")
 
     async def deliver(self, topic: Topic, key: str, encode: Callable[[bool], bytes]) -> None:
-        """`encode(repeat)` gives the record's value; `repeat` is True once an earlier try may have arrived."""
+        """`encode(repeat)` gives the record's value; `repeat` is True once an earlier try may have arrived.
+
+        Raises MessageSizeTooLargeError, and nothing else.
+        """
         repeat = False
         while True:
             producer = self._producer
             assert producer is not None, "deliver before start"
             try:
                 sent = await producer.send(self._topic_prefix + topic.value, encode(repeat), key.encode())
+            except MessageSizeTooLargeError:
+                # No number of tries makes it smaller, and a new producer would take it no better.
+                raise
             except KafkaTimeoutError:
                 # The buffer is full because Kafka is away. The record was not taken: this try cannot have arrived.
                 self._failures.labels(topic=topic.value).inc()

@@ -178,3 +178,19 @@ async def test_an_unconfirmed_record_fails_the_request_unless_a_claim_proves_tha
     for _ in range(10):
         await asyncio.sleep(0)
     assert (exchange.failure is None) == claimed
+
+
+async def test_what_becomes_of_an_earlier_delivery_does_not_fail_a_later_one() -> None:
+    bench = await make()
+    bench.kafka.confirming = False
+    exchange = exchange_of(bench.clock)
+    bench.aftermath.put_back(exchange)
+    await until(lambda: bench.kafka.unconfirmed)
+    # Given a delivery that was claimed and lost again before Kafka confirmed it, when Kafka gives up on it,
+    exchange.put_back("another token")
+    [sent] = bench.kafka.unconfirmed
+    sent.set_exception(KafkaConnectionError())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    # then the next delivery still stands.
+    assert exchange.failure is None

@@ -6,6 +6,7 @@ import socket
 from typing import Any
 
 import aiohttp
+import pytest
 
 from runtime.clock import SystemClock
 from runtime.lifecycle import Deadline
@@ -23,6 +24,53 @@ WINDOW_BYTES = 64 * 1024
 async def post(stack: Stack, **fields: Any) -> tuple[int, bytes]:
     async with stack.client.post(CHAT, json=chat(**fields)) as response:
         return response.status, await response.read()
+
+
+async def test_a_body_that_does_not_arrive_in_time_is_refused() -> None:
+    async with ingress_stack(body_timeout_s=0.1) as stack:
+        host, port = stack.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\nContent-Length: 100\r\n\r\n"
+        writer.write(head.encode() + b"{")
+        async with asyncio.timeout(10):
+            answer = await reader.readuntil(b"}")
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"body_timeout" in answer
+        assert stack.kafka.requests() == []
+        writer.close()
+
+
+async def test_a_full_replica_refuses_before_it_reads_the_body() -> None:
+    async with ingress_stack(max_open_requests=1) as stack, asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(post(stack))
+        await stack.request()
+        host, port = stack.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\nContent-Length: 100\r\n\r\n"
+        writer.write(head.encode())  # and nothing of the body
+        async with asyncio.timeout(10):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 503")
+        writer.close()
+        first.cancel()
+
+
+async def test_a_mistake_of_ours_inside_a_stream_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> bytes:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr("ingress.answer.openai_chat.error_event", broken)
+    async with ingress_stack() as stack, asyncio.TaskGroup() as tasks:
+        call = tasks.create_task(stack.client.post(CHAT, json=chat(stream=True)))
+        sent = await stack.request()
+        await stack.worker.claim(sent)
+        stack.worker.head(sent)
+        stack.worker.data(sent, b"data: one\n\n")
+        response = await call
+        assert await response.content.readany() == b"data: one\n\n"
+        stack.worker.error(sent, Failure(kind=FailureKind.VENDOR_STALLED))
+        # Not a second response within the first, nor an end that looks like a whole answer.
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
 
 
 async def test_a_client_that_hangs_up_before_any_worker_had_its_request() -> None:

@@ -83,7 +83,9 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_keys_of_unknown_projects_and_names_given_twice(tmp_path: Path) -> None:
-    problems = problems_of(tmp_path, GOOD + GOOD + '[[api_keys]]\napi_key_id="x"\nproject_id="no"\nkey_sha256="00"\n')
+    problems = problems_of(
+        tmp_path, GOOD + GOOD + '[[api_keys]]\napi_key_id="x"\nproject_id="no"\nkey_sha256="' + "0" * 64 + '"\n'
+    )
     for words in ("'x'", "'no'", "project_id 'default'", "project_id 'free'", "api_key_id 'backend'", "key_sha256"):
         assert any(words in problem for problem in problems), words
     assert len(problems) == 5

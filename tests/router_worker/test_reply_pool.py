@@ -38,22 +38,19 @@ async def test_many_requests_share_one_connection(pool: ReplyPool) -> None:
         assert len(ingress.sockets) == 1
 
 
-async def test_a_request_has_one_stream_at_a_time(pool: ReplyPool) -> None:
+async def test_a_stream_is_found_by_its_id_while_it_is_open(pool: ReplyPool) -> None:
     async with ring_ingress() as ingress:
         channel = await pool.channel(ingress.url)
         stream = channel.open_stream(5)
-        assert stream is not None
-        assert channel.open_stream(5) is None
+        assert channel.stream(5) is stream
         channel.close_stream(stream)
-        assert channel.open_stream(5) is not None
+        assert channel.stream(5) is None
 
 
 async def test_frames_find_their_streams(pool: ReplyPool) -> None:
     async with ring_ingress() as ingress:
         channel = await pool.channel(ingress.url)
         one, two = channel.open_stream(1), channel.open_stream(2)
-        assert one is not None
-        assert two is not None
         await asyncio.gather(one.claim(CLAIM), two.claim(CLAIM))
         gone = Failure(kind=FailureKind.CLIENT_GONE)
         ingress.cancel(9, gone)

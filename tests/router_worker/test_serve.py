@@ -164,6 +164,21 @@ async def test_a_record_that_comes_twice_is_served_once() -> None:
         assert len(stack.vendors.calls()) == len(stack.ingress.claims) == 1
 
 
+async def test_both_deliveries_of_a_record_are_settled_with_the_claim() -> None:
+    # Were the second one settled by itself, a kill before the claim would leave the request with nobody.
+    async with worker_stack("never") as stack, asyncio.TaskGroup() as tasks:
+        stack.ingress.answers.append("silence")
+        serving = tasks.create_task(stack.serve(ask()))
+        await until(lambda: stack.ingress.claims)
+        await stack.serve(ask())
+        assert stack.settled == []
+        stack.ingress.send(FrameType.ACCEPT, 1, credit_payload(100))
+        await until(lambda: stack.vendors.calls())
+        assert stack.settled == ["req_1", "req_1"]
+        stack.ingress.cancel(1, GONE)
+        await serving
+
+
 async def test_a_fallback_that_is_refused_ends_with_the_failure_before() -> None:
     async with worker_stack("status:code=500", "echo") as stack:
         stack.ingress.answers += ["accept", "unknown"]

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 
+import runtime.lifecycle as lifecycle_module
 from runtime.clock import SystemClock
 from runtime.lifecycle import Deadline, Lifecycle, Supervisor
 
@@ -41,6 +42,8 @@ class Part:
         say(f"{self._name} stopping draining={self._lifecycle.draining} left={deadline.left_s() > 0}")
         if self._mode == f"{self._name}-fails-to-stop":
             raise RuntimeError("cannot stop")
+        if self._mode == f"{self._name}-hangs-at-stop":
+            await asyncio.Event().wait()
 
     async def _fail(self) -> None:
         while not self._lifecycle.started:  # noqa: ASYNC110 - a lifecycle has no event to wait for
@@ -55,8 +58,10 @@ class Part:
 
 
 async def main(mode: str) -> int:
+    if mode.endswith("hangs-at-stop"):
+        lifecycle_module.STOP_GRACE_S = 0.1
     supervisor = Supervisor()
-    lifecycle = Lifecycle(SystemClock(), supervisor, drain_s=20)
+    lifecycle = Lifecycle(SystemClock(), supervisor, drain_s=0.1 if mode.endswith("hangs-at-stop") else 20)
     for name in ("first", "second"):
         lifecycle.add(name, Part(name, mode, supervisor, lifecycle))
     return await lifecycle.run()

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 from prometheus_client import CollectorRegistry
 
 from deploy.local.kafka.process import KafkaHandle
@@ -119,6 +120,19 @@ async def test_a_producer_that_has_become_unusable_is_replaced_and_repeats_are_m
     failures = metrics.registry.get_sample_value("tollhouse_kafka_delivery_failures_total", {"topic": "usage"})
     assert failures
     assert failures >= 1
+
+
+async def test_a_record_that_is_too_large_is_refused_and_the_producer_kept(
+    settings: KafkaSettings, metrics: Metrics
+) -> None:
+    await create_topic(settings, topic_name(settings, Topic.USAGE))
+    async with durable(settings, metrics) as producer:
+        before = producer._producer
+        with pytest.raises(MessageSizeTooLargeError):
+            async with asyncio.timeout(20):
+                await producer.deliver(Topic.USAGE, "p", lambda _: b"x" * 2_000_000)
+        await producer.deliver(Topic.USAGE, "p", numbered(1))
+        assert producer._producer is before
 
 
 async def test_requests_fail_fast_while_kafka_is_away_and_it_recovers_by_itself(

@@ -78,6 +78,13 @@ def test_a_part_that_fails_to_stop_does_not_keep_the_others_from_it() -> None:
     assert code == 1
 
 
+def test_a_part_that_ignores_the_deadline_does_not_keep_the_others_from_stopping() -> None:
+    code, said, _ = run("second-hangs-at-stop", send=signal.SIGTERM)
+    assert said[:3] == [*STARTED, "second stopping draining=True left=True"]
+    assert said[3].startswith("first stopping")
+    assert code == 1
+
+
 def test_a_signal_during_the_start_starts_nothing_more() -> None:
     code, said, _ = run("first-is-signalled-at-start")
     assert said == ["first started", STOPPED[1], "first cancelled"]
