@@ -7,16 +7,16 @@ from ingress.settings import IngressSettings
 from ingress.tenants_file import InvalidTenants, load_tenants
 from runtime.catalogue.loader import InvalidCatalogue, load_catalogue
 from runtime.lifecycle import Lifecycle
-from runtime.process import Problems, main
+from runtime.process import Problems, gather, main
 
 
 def prepare(settings: IngressSettings) -> Lifecycle:
     """Everything that can be wrong before anything is started. Raises Problems."""
-    try:
-        catalogue = load_catalogue(settings.catalogue.files)
-        tenants = load_tenants(settings.tenants.file)
-    except (InvalidCatalogue, InvalidTenants) as error:
-        raise Problems(error.problems) from error
+    problems: list[str] = []
+    catalogue = gather(problems, InvalidCatalogue, lambda: load_catalogue(settings.catalogue.files))
+    tenants = gather(problems, InvalidTenants, lambda: load_tenants(settings.tenants.file))
+    if catalogue is None or tenants is None:
+        raise Problems(problems)
     return build(settings, catalogue, tenants)
 
 

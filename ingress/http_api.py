@@ -143,9 +143,11 @@ class HttpApi:
         counter.inc()
 
     def _refuse(self, failure: Failure, request_id: str | None = None) -> web.Response:
-        headers = {"Content-Type": "application/json"}
-        if request_id is not None:
-            headers[REQUEST_ID_HEADER] = request_id
+        if request_id is None:
+            # Also what was refused at the door has a name, by which a caller can ask about it.
+            request_id = new_id("req", self._clock.now_ms(), self._random_bytes)
+            log.debug("refused", request_id=request_id, failure=failure.kind.value)
+        headers = {"Content-Type": "application/json", REQUEST_ID_HEADER: request_id}
         if failure.retry_after_s is not None:
             headers["Retry-After"] = str(max(1, round(failure.retry_after_s)))
         return web.Response(status=failure.http_status, body=openai_chat.error_body(failure), headers=headers)

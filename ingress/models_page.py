@@ -30,5 +30,12 @@ def model_not_found(name: str) -> Failure:
 
 
 def _entry(model: Model) -> dict[str, object]:
-    created = datetime.combine(model.created or date(1970, 1, 1), datetime.min.time(), UTC)
+    created = datetime.combine(_created(model), datetime.min.time(), UTC)
     return {"id": model.model_id, "object": "model", "created": int(created.timestamp()), "owned_by": model.provider}
+
+
+def _created(model: Model) -> date:
+    """Clients show it; where the catalogue has no date, the first price's is the nearest thing to one."""
+    return model.created or min(
+        (price.start for route in model.routes for price in route.prices), default=date(1970, 1, 1)
+    )

@@ -15,8 +15,8 @@ from ingress.spend_view import SpendView
 from runtime.clock import SystemClock
 from runtime.kafka.clients import make_durable_producer, make_queue_producer, make_reader, topic_name
 from runtime.kafka.durable_producer import DurableProducer
+from runtime.kafka.partitioners import StickyPartitioner
 from runtime.kafka.queue_producer import QueueProducer
-from runtime.kafka.sticky_partitioner import StickyPartitioner
 from runtime.kafka.table_reader import TableReader
 from runtime.lifecycle import Lifecycle, Supervisor
 from runtime.metrics import Metrics

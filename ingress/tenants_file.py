@@ -41,12 +41,14 @@ def load_tenants(path: str) -> Tenants:
         raise InvalidTenants([f"{path}: {error}"]) from error
     problems = [f"{path}: unknown section '{name}'" for name in document if name not in ("projects", "api_keys")]
     projects = _read(document, "projects", Project, path, problems)
+    # Where a project could not be read, a key that names it is not a mistake of its own.
+    all_projects_read = not problems
     api_keys = _read(document, "api_keys", ApiKey, path, problems)
     known = {project.project_id for project in projects}
     problems += [
         f"{path}: api_keys '{key.api_key_id}': there is no project '{key.project_id}'"
         for key in api_keys
-        if key.project_id not in known and not problems
+        if all_projects_read and key.project_id not in known
     ]
     for what, names in (
         ("project_id", [project.project_id for project in projects]),

@@ -5,21 +5,23 @@ import sys
 
 from router_worker.service import build
 from router_worker.settings import WorkerSettings
-from router_worker.vendor_setup import usable_vendors
+from router_worker.vendor_setup import unknown_vendors, usable_vendors, vendor_rows
 from router_worker.vendors.table import InvalidVendors
 from runtime.catalogue.loader import InvalidCatalogue, load_catalogue
 from runtime.lifecycle import Lifecycle
-from runtime.process import Problems, main
+from runtime.process import Problems, gather, main
 
 
 def prepare(settings: WorkerSettings) -> Lifecycle:
     """Everything that can be wrong before anything is started. Raises Problems."""
-    try:
-        catalogue = load_catalogue(settings.catalogue.files)
-        vendors = usable_vendors(settings.vendors, os.environ)
-    except (InvalidCatalogue, InvalidVendors) as error:
-        raise Problems(error.problems) from error
-    return build(settings, catalogue, vendors)
+    problems: list[str] = []
+    catalogue = gather(problems, InvalidCatalogue, lambda: load_catalogue(settings.catalogue.files))
+    rows = gather(problems, InvalidVendors, lambda: vendor_rows(settings.vendors))
+    if catalogue is not None and rows is not None:
+        problems += unknown_vendors(catalogue, rows)
+    if problems or catalogue is None or rows is None:
+        raise Problems(problems)
+    return build(settings, catalogue, usable_vendors(settings.vendors, os.environ))
 
 
 def run(arguments: list[str]) -> int:

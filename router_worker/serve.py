@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime
 import msgspec
 
 from router_worker.call_result import CallResult
+from router_worker.failure_log import FailureLog
 from router_worker.health import RouteHealth
 from router_worker.measures import WorkerMeasures
 from router_worker.planner import Plan, no_route_failure, plan, route_key
@@ -67,6 +68,7 @@ class Workbench:
     clock: Clock
     supervisor: Supervisor
     measures: WorkerMeasures
+    failures: FailureLog
 
 
 class Server:
@@ -189,6 +191,7 @@ class _Service:
     async def _without_call(self, failure: Failure) -> CallResult:
         if self._claims == 0:
             await self._claim(None)
+        self._bench.failures.note("", failure, request_id=self._envelope.request_id, model=self._envelope.model)
         return CallResult(outcome="failed", failure=failure)
 
     async def _walk(self, routes: Plan, model: Model, chat: ChatRequest, body: bytes, today: date) -> CallResult:
@@ -264,6 +267,9 @@ class _Service:
             self._bench.health.succeeded(route_key(route))
         elif result.outcome != "cancelled":
             self._bench.health.failed(route_key(route), result.failure, self._bench.clock.monotonic_s())
+            self._bench.failures.note(
+                route.vendor, result.failure, attempt_id=event.attempt_id, model=event.model, status=event.status
+            )
 
     def _report_early(self) -> None:
         """What is known so far goes to Kafka while the next route is tried."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry
 
+from router_worker.failure_log import FailureLog
 from router_worker.health import RouteHealth
 from router_worker.intake import Intake
 from router_worker.measures import WorkerMeasures
@@ -49,6 +50,7 @@ def build(settings: WorkerSettings, catalogue: Catalogue, vendors: Mapping[str, 
         clock=clock,
         supervisor=supervisor,
         measures=WorkerMeasures(metrics),
+        failures=FailureLog(clock),
     )
     dead_letters = DeadLetters(usage, clock, metrics, DeadLetterLimit(clock))
     intake = Intake(Server(bench, pool), dead_letters, settings.worker.max_in_flight, supervisor, metrics)

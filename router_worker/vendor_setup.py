@@ -9,12 +9,28 @@ from router_worker.settings import VendorSettings
 from router_worker.vendors.row import VendorRow
 from router_worker.vendors.table import InvalidVendors, read_vendor_rows, vendor_table
 from router_worker.vendors.wires import make_vendor
+from schemas.catalogue import Catalogue
+
+
+def vendor_rows(settings: VendorSettings) -> dict[str, VendorRow]:
+    """Every vendor that is known here, with the operator's file over the built-in table. Raises InvalidVendors."""
+    return vendor_table(_given_rows(settings.file))
+
+
+def unknown_vendors(catalogue: Catalogue, rows: Mapping[str, VendorRow]) -> list[str]:
+    """A line for each route that names a vendor which there is not: it could never be called, however it looks."""
+    return [
+        f"catalogue: {model.model_id}: routes[{number}]: there is no vendor '{route.vendor}'"
+        for model in catalogue.models
+        for number, route in enumerate(model.routes)
+        if route.vendor not in rows
+    ]
 
 
 def usable_vendors(settings: VendorSettings, environ: Mapping[str, str]) -> dict[str, UsableVendor]:
     """The vendors whose key is here, or that need none. Raises InvalidVendors."""
     usable: dict[str, UsableVendor] = {}
-    for name, row in vendor_table(_given_rows(settings.file)).items():
+    for name, row in vendor_rows(settings).items():
         api_key = _api_key(row, settings.keys_dir, environ)
         if api_key or row.api_key_env is None:
             usable[name] = UsableVendor(vendor=make_vendor(row), base_url=row.base_url, api_key=api_key)

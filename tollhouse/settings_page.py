@@ -50,7 +50,7 @@ def _section(group: str, group_type: Any, services: list[str]) -> str:
     lines = [f"## {group} ({used_by})", "", inspect.cleandoc(group_type.__doc__ or ""), ""]
     lines += ["| variable | default |", "|---|---|"]
     for field in msgspec.structs.fields(group_type):
-        default = "**required**" if field.required else f"`{_text(field)}`"
+        default = "**required**" if field.required else _text(field)
         lines.append(f"| `{variable_name(group, field.name)}` | {default} |")
     return "\n".join(lines) + "\n"
 
@@ -58,7 +58,7 @@ def _section(group: str, group_type: Any, services: list[str]) -> str:
 def _text(field: msgspec.structs.FieldInfo) -> str:
     value = field.default
     if value is None or value == ():
-        return "none"
+        return "*(not set)*"
     if value == "":
-        return "empty"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        return "*(empty)*"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"

@@ -72,7 +72,7 @@ def _invalid(text: str) -> Failure:
     if missing:
         path = f"{path}.{missing['field']}" if path else missing["field"]
         what = "it is required"
-    where = f"'{path}'" if path else "the body"
+    where = f"'{path}'" if path else "request body"
     return Failure(kind=FailureKind.INVALID_REQUEST, message=f"Invalid {where}: {what}.", param=path or None)
 
 

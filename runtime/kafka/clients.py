@@ -5,7 +5,7 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from runtime.kafka.sticky_partitioner import StickyPartitioner
+from runtime.kafka.partitioners import RememberingPartitioner, StickyPartitioner
 from runtime.shared_settings import KafkaSettings
 from schemas.topics import TOPICS, Topic
 
@@ -52,6 +52,7 @@ def make_durable_producer(settings: KafkaSettings) -> AIOKafkaProducer:
         linger_ms=20,
         max_batch_size=256 * 1024,
         max_request_size=TOPICS[Topic.USAGE].max_message_bytes,
+        partitioner=RememberingPartitioner(),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from router_worker.failure_log import FailureLog
 from router_worker.health import RouteHealth
 from router_worker.measures import WorkerMeasures
 from router_worker.reply_pool import ReplyPool
@@ -82,6 +83,7 @@ async def worker_stack(*vendor_models: str | Route, **settings: Any) -> AsyncIte
             clock=clock,
             supervisor=supervisor,
             measures=WorkerMeasures(metrics),
+            failures=FailureLog(clock),
         )
         yield WorkerStack(kafka, ingress, vendors, pool, Server(bench, pool), supervisor, health, metrics, clock)
         await pool.stop(Deadline(clock, 0))

@@ -21,7 +21,7 @@ def test_the_list_is_in_openais_form() -> None:
     assert page["object"] == "list"
     assert page["data"] == [
         {"id": "m", "object": "model", "created": 1714521600, "owned_by": "maker"},
-        {"id": "org/deep:v1", "object": "model", "created": 0, "owned_by": "other"},
+        {"id": "org/deep:v1", "object": "model", "created": 1577836800, "owned_by": "other"},
     ]
 
 

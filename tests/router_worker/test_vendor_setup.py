@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from router_worker.settings import VendorSettings
-from router_worker.vendor_setup import usable_vendors
+from router_worker.vendor_setup import unknown_vendors, usable_vendors, vendor_rows
 from router_worker.vendors.table import InvalidVendors
+from schemas.catalogue import Catalogue
+from tests.fakes.vendors import model, route
 
 FILE = """
 [vendors.local]
@@ -74,3 +76,10 @@ def test_a_bad_file_is_named(tmp_path: Path, content: bytes, problem: str) -> No
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(InvalidVendors, match=r"nowhere\.toml"):
         usable_vendors(VendorSettings(file="nowhere.toml"), {})
+
+
+def test_a_route_to_a_vendor_that_there_is_not_is_named() -> None:
+    catalogue = Catalogue((model(route("zai", "glm"), route("my-vlm", "x")),))
+    assert unknown_vendors(catalogue, vendor_rows(VendorSettings())) == [
+        "catalogue: m: routes[1]: there is no vendor 'my-vlm'"
+    ]

@@ -179,3 +179,19 @@ async def _answer_the_closing(socket: web.WebSocketResponse) -> None:
 async def _read_all(socket: FrameSocket) -> None:
     async for _ in socket.frames():
         pass
+
+
+async def test_a_busy_socket_packs_more_and_loses_and_reorders_nothing(ends: Ends) -> None:
+    # Given frames that come one by one, each in a turn of its own, faster than they could be worth a message each,
+    count = 400
+    for number in range(count):
+        ends.here.send(frame(FrameType.DATA, number, b"x"))
+        await asyncio.sleep(0)
+    # then they arrive in order, in far fewer messages.
+    arrived: list[int] = []
+    messages = 0
+    while len(arrived) < count:
+        arrived += [stream_id for _, stream_id, _ in await receive(ends)]
+        messages += 1
+    assert arrived == list(range(count))
+    assert messages < count / 4

@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 from runtime.clock import SystemClock
 from runtime.kafka import record_loop
 from runtime.kafka.clients import make_group_consumer, make_queue_producer
+from runtime.kafka.partitioners import StickyPartitioner
 from runtime.kafka.queue_producer import QueueProducer
 from runtime.kafka.record_loop import RecordLoop, RecordPosition, Settled
-from runtime.kafka.sticky_partitioner import StickyPartitioner
 from runtime.lifecycle import Deadline, Supervisor
 from runtime.metrics import Metrics
 from runtime.shared_settings import KafkaSettings

@@ -221,3 +221,7 @@ class ChatRequest(_Strict):
     user: str | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
     web_search_options: dict[str, Any] | None = None
+
+
+class OpenChatRequest(ChatRequest, forbid_unknown_fields=False):
+    """The same, with any further top-level fields: of a vendor that has some of its own."""

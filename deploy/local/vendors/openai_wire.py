@@ -1,7 +1,8 @@
 """OpenAI's chat completions on the wire: requests in, completions, chunks and errors out.
 
 Source: OpenAI's API reference. In a stream with `stream_options.include_usage` every chunk has `"usage":null`
-except a last one with empty `choices` and the figures; without it no chunk has the field.
+except a last one with empty `choices` and the figures; without it no chunk has the field. What vendors do otherwise is
+in vendor_rules.py.
 """
 
 import re
@@ -17,10 +18,12 @@ from deploy.local.vendors.openai_request import (
     FunctionChoice,
     FunctionTool,
     Message,
+    OpenChatRequest,
     TextPart,
     ToolMessage,
     UserMessage,
 )
+from deploy.local.vendors.vendor_rules import STRICT, VendorRules
 from deploy.local.vendors.wire import Refused
 
 # An image, sound or file counts as this many prompt tokens, whatever its size.
@@ -42,8 +45,11 @@ class OpenAIWire:
     garbage_body = b'{"id":"chatcmpl-garbage","object":"chat.completion","choices":[{"index":0,"mess'
     garbage_events = b'data: {"id":"chatcmpl-\n\ndata: <html>Bad Gateway</html>\n\n\x00\xff\xfe nonsense\n\ndata\n\n'
 
-    def __init__(self) -> None:
-        self._decoder = msgspec.json.Decoder(ChatRequest)
+    def __init__(self, rules: VendorRules = STRICT) -> None:
+        self._rules = rules
+        self._decoder: msgspec.json.Decoder[ChatRequest] = msgspec.json.Decoder(
+            OpenChatRequest if rules.extra_fields else ChatRequest
+        )
         self._peeker = msgspec.json.Decoder(_Peeked)
 
     def authorize(self, authorization: str | None, content_type: str | None) -> None:
@@ -65,6 +71,9 @@ class OpenAIWire:
             raise _refusal(str(invalid), body) from None
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Refused(400, "The body of the request could not be parsed as JSON.") from None
+        for name in self._rules.refused_fields:
+            if getattr(request, name) is not None:
+                raise Refused(422, f"Extra inputs are not permitted: {name!r}.", param=name, code="extra_forbidden")
         _check_together(request)
         words, last_user_text = _read_messages(request.messages)
         cap = request.max_completion_tokens
@@ -90,7 +99,7 @@ class OpenAIWire:
         )
 
     def sends_usage(self, ask: Ask) -> bool:
-        return ask.wants_usage or not ask.stream
+        return ask.wants_usage or not ask.stream or self._rules.usage_unasked
 
     def reply(self, answer_id: str, created: int, ask: Ask, plan: Plan, usage_sent: bool) -> bytes:
         message = _message(answer_id, plan)
@@ -110,7 +119,7 @@ class OpenAIWire:
         )
 
     def frames(self, answer_id: str, created: int, ask: Ask, plan: Plan, usage_sent: bool) -> "OpenAIFrames":
-        return OpenAIFrames(answer_id, created, ask, plan, usage_sent)
+        return OpenAIFrames(answer_id, created, ask, plan, usage_sent, self._rules.usage_unasked)
 
     def error_body(self, refused: Refused) -> bytes:
         return _error_envelope(refused)
@@ -123,12 +132,15 @@ class OpenAIWire:
 class OpenAIFrames:
     """Server-sent events of one streamed completion. With several choices each piece is sent for every one."""
 
-    __slots__ = ("_answer_id", "_head", "_plan", "_tail", "_usage_sent", "_wants_usage")
+    __slots__ = ("_answer_id", "_head", "_plan", "_tail", "_usage_sent", "_usage_unasked", "_wants_usage")
 
-    def __init__(self, answer_id: str, created: int, ask: Ask, plan: Plan, usage_sent: bool) -> None:
+    def __init__(
+        self, answer_id: str, created: int, ask: Ask, plan: Plan, usage_sent: bool, usage_unasked: bool
+    ) -> None:
         self._answer_id = answer_id
         self._plan = plan
         self._usage_sent = usage_sent
+        self._usage_unasked = usage_unasked
         self._wants_usage = ask.wants_usage
         self._head = (
             b'data: {"id":"chatcmpl-%b","object":"chat.completion.chunk","created":%d,"model":%b,%b,"choices":['
@@ -161,7 +173,9 @@ class OpenAIFrames:
 
     def closing(self) -> bytes:
         end = self._each_choice(b"{}", b'"%b"' % self._plan.finish_reason.encode())
-        if self._wants_usage and self._usage_sent:
+        if self._usage_unasked and self._usage_sent:
+            end = end.removesuffix(self._tail) + b'}],"usage":%b}\n\n' % _usage(self._plan)
+        elif self._wants_usage and self._usage_sent:
             end += self._head + b'],"usage":%b}\n\n' % _usage(self._plan)
         return end + b"data: [DONE]\n\n"
 

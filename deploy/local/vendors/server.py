@@ -18,6 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 from deploy.local.vendors.behaviour import KINDS
 from deploy.local.vendors.delivery import Vendors
 from deploy.local.vendors.openai_wire import OpenAIWire
+from deploy.local.vendors.vendor_rules import RULES
 from deploy.local.vendors.wire import Refused, Wire
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -33,17 +34,22 @@ class VendorServer:
     def __init__(self, vendors: Vendors) -> None:
         self._vendors = vendors
         self._openai = OpenAIWire()
-        # Which wire format a path speaks. The first path segment names the vendor, whatever lies between.
-        self._wires: tuple[tuple[str, Wire], ...] = (("/chat/completions", self._openai),)
+        openai_of_vendor: dict[str, Wire] = {vendor: OpenAIWire(rules) for vendor, rules in RULES.items()}
+        # Which wire format a path speaks, as documented and as some vendors speak it. The first path segment names the
+        # vendor, whatever lies between.
+        self._wires: tuple[tuple[str, Wire, Mapping[str, Wire]], ...] = (
+            ("/chat/completions", self._openai, openai_of_vendor),
+        )
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]
-        for suffix, wire in self._wires:
+        for suffix, documented, of_vendor in self._wires:
             # Without a segment before the suffix there is no vendor.
             if path.endswith(suffix) and len(path) > len(suffix):
                 if request.method != "POST":
-                    return _refused(wire, Refused(405, f"{request.method} is not allowed here."))
-                return await self._vendors.call(request, wire, unquote(path.split("/", 2)[1]))
+                    return _refused(documented, Refused(405, f"{request.method} is not allowed here."))
+                vendor = unquote(path.split("/", 2)[1])
+                return await self._vendors.call(request, of_vendor.get(vendor, documented), vendor)
         return self._other(request, path)
 
     def _other(self, request: web.BaseRequest, path: str) -> web.Response:

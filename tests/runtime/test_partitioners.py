@@ -7,7 +7,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.kafka.sticky_partitioner import SLICE_MS, StickyPartitioner
+from runtime.kafka.partitioners import REMEMBERED_KEYS, SLICE_MS, RememberingPartitioner, StickyPartitioner
 from tests.fakes.clock import HandClock
 
 PARTITIONS = list(range(12))
@@ -62,3 +62,19 @@ def test_a_key_keeps_its_partition_whatever_the_time(key: bytes, start: int) -> 
     before = partitioner(key, PARTITIONS, PARTITIONS)
     clock.move(1)
     assert partitioner(key, PARTITIONS, PARTITIONS) == before == DefaultPartitioner()(key, PARTITIONS, PARTITIONS)
+
+
+@given(st.lists(st.binary(max_size=20), max_size=30), st.integers(1, 12))
+def test_a_key_has_the_partition_that_aiokafka_gives_it_however_often_it_is_asked(
+    keys: list[bytes], count: int
+) -> None:
+    remembering, plain = RememberingPartitioner(), DefaultPartitioner()
+    for key in keys + keys:
+        assert remembering(key, PARTITIONS[:count], PARTITIONS[:count]) == plain(key, PARTITIONS[:count], [])
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    remembering = RememberingPartitioner()
+    for number in range(REMEMBERED_KEYS + 10):
+        remembering(str(number).encode(), [0], [0])
+    assert len(remembering._known) <= REMEMBERED_KEYS
