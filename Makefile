@@ -31,6 +31,7 @@ help: ## this list
 	@echo
 	@echo "  options of up:  DETACH=1  PORT=8080  INGRESS=1  WORKERS=1  BILLING=1  KAFKA=auto|apache|tansu  REAL_MODEL=1"
 	@echo "                  KAFKA_BOOTSTRAP=host:port  CLICKHOUSE_URL=http://host:port  (servers that are there already)"
+	@echo "                  TOPIC_PREFIX=name.  (before every topic and group, where several share a Kafka)"
 	@echo "  of up and down: STACK_DIR=.local"
 	@echo "  A vendor's key in the environment (ZAI_API_KEY, OPENAI_API_KEY, ...) makes that vendor a real one."
 

@@ -36,6 +36,5 @@ def _entry(model: Model) -> dict[str, object]:
 
 def _created(model: Model) -> date:
     """Clients show it; where the catalogue has no date, the first price's is the nearest thing to one."""
-    return model.created or min(
-        (price.start for route in model.routes for price in route.prices), default=date(1970, 1, 1)
-    )
+    starts = (price.start for route in model.routes for price in route.prices)
+    return model.created or min(starts, default=date(1970, 1, 1))

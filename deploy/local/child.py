@@ -1,6 +1,7 @@
 """One process of the stack: start it, see whether it is ready, stop it."""
 
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from deploy.local.exit_cause import exit_cause
 from deploy.local.progress import Progress
 from deploy.local.stop_signals import StopSignals
 
@@ -95,7 +97,13 @@ class Child:
         code = None if self._process is None else self._process.poll()
         if code is None:
             return "was not started"
-        return f"was ended by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+        return f"was ended by {exit_cause(code)}" if code < 0 else f"ended with {exit_cause(code)}"
+
+    @property
+    def end_cause(self) -> str:
+        """Of a process that has ended: "SIGKILL", "exit code 2"."""
+        code = None if self._process is None else self._process.poll()
+        return "never started" if code is None else exit_cause(code)
 
     def last_lines(self) -> str:
         """What this run logged last, as further lines of a message, and where the rest is."""
@@ -173,7 +181,15 @@ def _not_ready(url: str) -> str | None:
         return f"does not answer: {error}"
     finally:
         connection.close()
-    return None if answer.status == 200 else f"says it is not ready: {body[:200]}"
+    return None if answer.status == 200 else told_as_missing(body)
+
+
+def told_as_missing(body: str) -> str:
+    """What our own services say in JSON (runtime/probes.py) becomes words; other servers' words stay as they are."""
+    with suppress(ValueError, TypeError, AttributeError, KeyError):
+        reasons = json.loads(body)["not_ready"].items()
+        return ", ".join(f"{name}: {reason}" for name, reason in reasons)
+    return f"says it is not ready: {body[:200]}"
 
 
 def _rotate(log_file: Path) -> int:
@@ -186,10 +202,3 @@ def _rotate(log_file: Path) -> int:
         return size
     os.replace(log_file, log_file.with_name(f"{log_file.name}.1"))
     return 0
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import NoReturn, get_args
 
 from deploy.local import real_model
 from deploy.local.detach import run_detached
@@ -14,7 +14,7 @@ from deploy.local.greeting import greeting
 from deploy.local.kafka.choose import Choice
 from deploy.local.keeper import Keeper
 from deploy.local.layout import Layout
-from deploy.local.options import DEFAULT_DIR, DEFAULT_PORT, StackOptions
+from deploy.local.options import DEFAULT_DIR, DEFAULT_PORT, StackOptions, problem_of
 from deploy.local.progress import Progress
 from deploy.local.service_environ import without_vendor_keys
 from deploy.local.stack import Stack
@@ -43,22 +43,36 @@ def _up(options: StackOptions, layout: Layout, detach: bool) -> int:
     if options.real_model and not real_model.installed():
         print(f"tollhouse: {real_model.HOW_TO_INSTALL}", file=sys.stderr)
         return 1
-    layout.make_dirs()
+    problem = problem_of(options)
+    if problem is not None:
+        print(f"tollhouse: {problem}", file=sys.stderr)
+        return 2
+    try:
+        layout.make_dirs()
+    except OSError as error:
+        print(f"tollhouse: cannot make the folder {layout.shown} (STACK_DIR): {error.strerror}", file=sys.stderr)
+        return 1
     try:
         lock = StackLock.take(layout)
     except StackIsRunning as running:
-        print(
-            f"tollhouse: a stack is running in {layout.shown} already (keeper: pid {running.keeper_pid}); "
-            "'make down' or 'tollhouse local down' stops it",
-            file=sys.stderr,
-        )
+        pid = "just starting" if running.keeper_pid is None else f"pid {running.keeper_pid}"
+        stop = f"'{layout.make_command('down')}' stops it"
+        print(f"tollhouse: a stack is running in {layout.shown} already ({pid}); {stop}", file=sys.stderr)
         return 1
     progress = Progress()
     clear_left_over(layout, progress)
 
     if detach:
-        log_file = layout.log_file("keeper")
-        return run_detached(lambda leave: _keep(options, layout, lock, progress, leave), log_file)
+        how_to_stop = f"'{layout.make_command('down')}' stops it; the data is kept."
+
+        def keep(leave: Callable[[], None]) -> int:
+            def last_step() -> None:
+                progress.write(how_to_stop)
+                leave()
+
+            return _keep(options, layout, lock, progress, last_step)
+
+        return run_detached(keep, layout.log_file("keeper"))
     return _keep(options, layout, lock, progress, lambda: progress.write("Ctrl-C stops it all; the data is kept."))
 
 
@@ -100,8 +114,15 @@ def _options(given: argparse.Namespace, environ: Mapping[str, str]) -> StackOpti
     )
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line: who called `make up` has no use for the options that make filled in."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"tollhouse: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tollhouse local", description="The whole fleet on this machine.")
+    parser = _Parser(prog="tollhouse local", description="The whole fleet on this machine.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="up|down")
     up = verbs.add_parser("up", help="start it and keep it running until Ctrl-C")
     stop = verbs.add_parser("down", help="stop it; the data stays")
@@ -128,14 +149,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    port = int(text)
+    port = _whole_number(text)
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError("a port is between 0 and 65535")
     return port
 
 
 def _count(text: str) -> int:
-    count = int(text)
+    count = _whole_number(text)
     if count < 1:
         raise argparse.ArgumentTypeError("at least 1")
     return count
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None

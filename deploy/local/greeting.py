@@ -5,6 +5,7 @@ from deploy.local.stack_file import StackFile
 
 _TRY_MODEL = "sim-echo"
 _REAL_MODEL = "smollm2-135m"
+_NO_REAL_VENDORS = "none; set ZAI_API_KEY (or another vendor's key) to call that vendor for real"
 
 
 def greeting(stack: StackFile, layout: Layout, real: tuple[str, ...], simulated: tuple[str, ...]) -> str:
@@ -17,11 +18,14 @@ def greeting(stack: StackFile, layout: Layout, real: tuple[str, ...], simulated:
             ("API key", f"{api_key}  (its project and budget: {layout.shown / layout.tenants_file.name})"),
             ("Kafka", f"{stack.kafka_bootstrap} ({stack.kafka_kind})"),
             ("ClickHouse", f"{stack.clickhouse_url} (database tollhouse)"),
-            ("Vendor simulator", f"{stack.vendor_url} (its own ledger: /ledger/summary)"),
+            (
+                "Vendor simulator",
+                f"{stack.vendor_url} (its own count of calls: /ledger/summary; its prices hold for the sim-* models)",
+            ),
             ("Metrics", " ".join(_metrics(stack))),
             ("Logs", str(layout.shown / layout.logs_dir.name)),
             ("All of this", str(layout.shown / layout.stack_file.name)),
-            ("Real vendors", ", ".join(real) or "none; with ZAI_API_KEY (or another vendor's key) set, that vendor is"),
+            ("Real vendors", ", ".join(real) or _NO_REAL_VENDORS),
             ("Simulated", ", ".join(simulated) or "none"),
         ]
     )

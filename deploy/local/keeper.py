@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from deploy.local.child import Child, StartFailed
 from deploy.local.kafka.errors import KafkaStartFailed, KafkaUnavailable
+from deploy.local.layout import Layout
 from deploy.local.options import StackOptions
 from deploy.local.progress import Progress
 from deploy.local.stack import Stack
@@ -79,19 +80,30 @@ class Keeper:
 
     def _server_has_ended(self) -> bool:
         ended = {
-            server.name: f"{server.how_it_ended()}{server.last_lines()}"
+            server.name: self._told_end(server.name, server.end_cause) + server.last_lines()
             for server in self._stack.servers
             if not server.running
         }
-        if self._stack.kafka is not None and not self._stack.kafka.running:
-            ended["kafka"] = "\n  ".join(["ended; its last error lines:", *self._stack.kafka.last_error_lines()])
+        kafka = self._stack.kafka
+        if kafka is not None and not kafka.running:
+            lines = kafka.errors_since_start()
+            told = self._told_end("kafka", kafka.end_cause)
+            ended["kafka"] = "\n  ".join([f"{told}; its last error lines:", *lines]) if lines else told
         news = ended.keys() - self._servers_told
         self._servers_told = set(ended)
         for name in sorted(news):
-            self._progress.say(f"{name} {ended[name]}")
+            self._progress.say(ended[name])
         if news:
             self._stack.write_stack_file()
         return bool(ended) and self._options.restart
+
+    def _told_end(self, name: str, cause: str) -> str:
+        if not self._options.restart:
+            return f"{name} ended ({cause})"
+        # Tansu's records are gone with it; ClickHouse's are not.
+        without = " but for Kafka's" if self._stack.kafka is not None and self._stack.kafka.kind == "tansu" else ""
+        again = f"'{Layout(self._options.dir).make_command('up')}' starts again with the data{without}"
+        return f"{name} ended ({cause}); the stack cannot go on without it: stopping everything. {again}"
 
     def _look_after_services(self) -> None:
         now_s = time.monotonic()

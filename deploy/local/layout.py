@@ -1,7 +1,10 @@
 """Where everything of one stack lies, below its folder (`.local`)."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
+
+from deploy.local.options import DEFAULT_DIR
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,11 @@ class Layout:
 
     def log_file(self, name: str) -> Path:
         return self.logs_dir / f"{name}.log"
+
+    def make_command(self, verb: str) -> str:
+        """As a person types it: `make down`, or `make down STACK_DIR=...` for another folder than the usual one."""
+        usual = self.root == Path(DEFAULT_DIR).absolute()
+        return f"make {verb}" if usual else f"make {verb} STACK_DIR={shlex.quote(str(self.shown))}"
 
     def make_dirs(self) -> None:
         """Raises OSError."""

@@ -70,8 +70,7 @@ class DurableProducer:
                 await self._recover(producer, topic, error)
                 continue
             try:
-                # Shielded: the batch belongs to aiokafka, and cancelling our wait must not cancel a neighbour's record.
-                await asyncio.shield(sent)
+                await sent
             except KafkaError as error:
                 repeat = True
                 await self._recover(producer, topic, error)

@@ -45,6 +45,7 @@ def test_two_runs_of_a_stack_share_one_set_of_data(directory: Path) -> None:
     assert stack["api_url"] == stack["api_urls"][0]
     assert stack["api_url"] in first.stdout
     assert stack["api_key"] in first.stdout
+    assert f"'make down STACK_DIR={directory}' stops it; the data is kept." in first.stdout
     assert (stack["admin_url"], stack["management_key"], stack["topic_prefix"]) == (None, None, "t.")
     assert [len(stack["pids"][service]) for service in SERVICES] == [2, 2, 1]
     for pid in [pid for service in SERVICES for pid in stack["pids"][service]] + [
@@ -65,7 +66,7 @@ def test_two_runs_of_a_stack_share_one_set_of_data(directory: Path) -> None:
 
     second = run_local(directory, "up", "--detach")
     assert second.returncode == 1
-    assert "is running" in second.stderr
+    assert f"(pid {stack['pids']['keeper']}); 'make down STACK_DIR={directory}' stops it" in second.stderr
     assert len(second.stderr.splitlines()) == 1
 
     assert run_local(directory, "down").returncode == 0
@@ -89,6 +90,29 @@ def test_a_taken_port_is_told_in_one_line_and_nothing_is_started(directory: Path
     assert f"port {port} on 127.0.0.1 is in use" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert processes_of(directory) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--workers", "x"), "--workers: 'x' is not a whole number"),
+        (("--clickhouse-url", "localhost:8123"), "CLICKHOUSE_URL: 'localhost:8123' is no URL"),
+        (("--prefix", "a b"), "TOPIC_PREFIX: 'a b' cannot be used"),
+    ],
+)
+def test_a_wrong_value_is_told_in_one_line(directory: Path, arguments: tuple[str, ...], told: str) -> None:
+    done = run_local(directory, "up", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not directory.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run_local(tmp_path / "file" / "stack", "up")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"tollhouse: cannot make the folder {tmp_path}/file/stack (STACK_DIR): ")
 
 
 def test_without_java_there_is_tansu_with_a_notice(directory: Path, tmp_path: Path) -> None:
@@ -135,7 +159,9 @@ def test_when_a_server_ends_all_is_stopped(directory: Path) -> None:
     assert run_local(directory, "up", "--detach").returncode == 0
     os.kill(stack_of(directory)["pids"]["vendors"], signal.SIGKILL)
     until("everything has stopped", lambda: processes_of(directory) == [])
-    assert "vendors was ended by SIGKILL" in (directory / "logs" / "keeper.log").read_text()
+    assert (
+        "vendors ended (SIGKILL); the stack cannot go on without it" in (directory / "logs" / "keeper.log").read_text()
+    )
 
 
 def test_with_no_restart_what_is_killed_stays_away_until_it_is_called_back(directory: Path) -> None:

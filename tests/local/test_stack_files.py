@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.child import StartFailed
+from deploy.local.child import StartFailed, told_as_missing
 from deploy.local.layout import Layout
 from deploy.local.options import StackOptions
 from deploy.local.process_records import living_records, record_of, write_records
@@ -150,6 +150,27 @@ def test_simulated_models_cost_what_the_simulator_charges() -> None:
 
 def test_the_real_models_catalogue_can_be_laid_over_all_others() -> None:
     assert load_catalogue((SIMULATOR_CATALOGUE, REAL_MODEL_CATALOGUE)).find("smollm2-135m") is not None
+
+
+def test_a_request_for_zero_data_retention_finds_simulated_routes() -> None:
+    catalogue = load_catalogue((SIMULATOR_CATALOGUE, REAL_MODEL_CATALOGUE))
+    for model_id in ("sim-zdr", "smollm2-135m"):
+        model = catalogue.find(model_id)
+        assert model is not None
+        assert all(route.zero_data_retention for route in model.routes)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ('{"ready":false,"not_ready":{"kafka":"not yet there","api":"away"}}', "kafka: not yet there, api: away"),
+        ("Service Unavailable", "says it is not ready: Service Unavailable"),
+        ('{"error":"loading"}', 'says it is not ready: {"error":"loading"}'),
+        ("[]", "says it is not ready: []"),
+    ],
+)
+def test_what_a_service_lacks_is_told_in_words(body: str, told: str) -> None:
+    assert told_as_missing(body) == told
 
 
 def test_only_one_keeper_for_a_folder(tmp_path: Path) -> None:

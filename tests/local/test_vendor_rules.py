@@ -1,4 +1,4 @@
-"""Where the simulator plays a vendor that differs from OpenAI's documentation, and that it is strict everywhere else."""
+"""Vendors that the simulator plays otherwise than OpenAI documents; and that it is strict everywhere else."""
 
 import json
 import time
@@ -15,8 +15,8 @@ from deploy.local.vendors.server import start_server
 from deploy.local.vendors.vendor_rules import RULES
 from router_worker.vendors.table import BUILT_IN
 
-OWN_FIELDS = {"thinking": {"type": "disabled"}, "top_k": 5, "random_seed": 7}
-WITH_USAGE = {"stream": True, "stream_options": {"include_usage": True}}
+OWN_FIELDS: dict[str, Any] = {"thinking": {"type": "disabled"}, "top_k": 5, "random_seed": 7}
+WITH_USAGE: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 @pytest.fixture

@@ -65,9 +65,7 @@ def test_a_key_keeps_its_partition_whatever_the_time(key: bytes, start: int) -> 
 
 
 @given(st.lists(st.binary(max_size=20), max_size=30), st.integers(1, 12))
-def test_a_key_has_the_partition_that_aiokafka_gives_it_however_often_it_is_asked(
-    keys: list[bytes], count: int
-) -> None:
+def test_a_key_has_the_partition_that_aiokafka_gives_it_each_time(keys: list[bytes], count: int) -> None:
     remembering, plain = RememberingPartitioner(), DefaultPartitioner()
     for key in keys + keys:
         assert remembering(key, PARTITIONS[:count], PARTITIONS[:count]) == plain(key, PARTITIONS[:count], [])

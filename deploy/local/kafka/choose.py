@@ -17,23 +17,24 @@ Choice = Literal["auto", "apache", "tansu"]
 def start(kind: Choice, data_dir: Path, progress: Progress, host: str, port: int | None) -> KafkaHandle:
     """A running Kafka; `port` None takes a free one. May take minutes the first time, while jars are fetched.
 
-    "auto" is Apache Kafka, and Tansu, with a notice of what it lacks, where Apache Kafka cannot be had. It is
+    Tansu comes with a notice of what it lacks. "auto" is Apache Kafka, and Tansu where that cannot be had. It is
     never Tansu because Apache Kafka failed to start: that has a cause to be mended, and the data is there.
     Raises `KafkaUnavailable`, `KafkaStartFailed`.
     """
     environ = os.environ
     if kind == "tansu":
+        progress(_notice("using Tansu, a stand-in that is good for a look only:"))
         return tansu.start(data_dir, host, port, environ)
     try:
         kafka = install(progress, environ)
     except KafkaUnavailable as unavailable:
         if kind == "apache":
             raise
-        progress(_notice(unavailable.reason))
+        instead = "using Tansu instead, a stand-in that is good for a look only:"
+        progress(_notice(f"no Apache Kafka: {unavailable.reason}", instead))
         return tansu.start(data_dir, host, port, environ)
     return apache.start(kafka, data_dir, host, port, environ)
 
 
-def _notice(reason: str) -> str:
-    lines = [f"no Apache Kafka: {reason}", "using Tansu instead, a stand-in that is good for a look only:"]
-    return "\n".join(lines + [f"  - {lack}" for lack in tansu.LACKS])
+def _notice(*lines: str) -> str:
+    return "\n".join([*lines, *(f"  - {lack}" for lack in tansu.LACKS)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from deploy.local.exit_cause import exit_cause
 from deploy.local.kafka.errors import KafkaStartFailed
 from deploy.local.kafka.ports import require_free
 from deploy.local.kafka.probe import why_not_ready
@@ -26,6 +28,8 @@ _PROBE_PAUSE_S = 0.05
 _TAIL_BYTES = 64 * 1024
 _TAIL_LINES = 5
 _ERROR_WORDS = ("ERROR", "FATAL", "Error", "Exception", "Caused by", "panicked")
+# Reasons for an end: Kafka's and Tansu's log levels, and what the JVM and Rust say in their last words.
+_FATAL = re.compile(r"\b(?:ERROR|FATAL)\b|OutOfMemoryError|fatal error|panicked")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class KafkaHandle:
     def __init__(self, launch: Launch) -> None:
         self._launch = launch
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_bytes_at_start: dict[Path, int] = {}
 
     @property
     def kind(self) -> Kind:
@@ -106,6 +111,7 @@ class KafkaHandle:
         except BaseException:
             self.kill()
             raise
+        self._log_bytes_at_start = {path: path.stat().st_size for path in self._log_paths() if path.exists()}
 
     def stop(self, timeout_s: float = STOP_LIMIT_S) -> None:
         """Ask it to end (SIGTERM); after `timeout_s` end it (SIGKILL). Harmless when it has ended already."""
@@ -131,14 +137,31 @@ class KafkaHandle:
 
     def last_error_lines(self) -> list[str]:
         """The last lines of this run that look like errors, else simply the last lines; oldest first."""
+        said = self._last_said({})
+        errors = [line for line in said if any(word in line for word in _ERROR_WORDS)]
+        return (errors or said)[-_TAIL_LINES:]
+
+    @property
+    def end_cause(self) -> str:
+        """Of a broker that has ended: "SIGKILL", "exit code 1"."""
+        code = None if self._process is None else self._process.poll()
+        return "never started" if code is None else exit_cause(code)
+
+    def errors_since_start(self) -> list[str]:
+        """The last lines, logged since it was ready, that can tell why it ended; oldest first. None: killed, say."""
+        said = self._last_said(self._log_bytes_at_start)
+        return [line for line in said if _FATAL.search(line)][-_TAIL_LINES:]
+
+    def _last_said(self, from_bytes: Mapping[Path, int]) -> list[str]:
         lines: list[str] = []
         for path in self._log_paths():
             with suppress(FileNotFoundError), path.open("rb") as log:
-                log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+                size = path.stat().st_size
+                start = from_bytes.get(path, 0)
+                # Smaller than it was: the log was rolled over, and all of it is new.
+                log.seek(max(start if start <= size else 0, size - _TAIL_BYTES))
                 lines += log.read().decode(errors="replace").splitlines()
-        said = [line.strip() for line in lines if line.strip() and not line.startswith("\tat ")]
-        errors = [line for line in said if any(word in line for word in _ERROR_WORDS)]
-        return (errors or said)[-_TAIL_LINES:]
+        return [line.strip() for line in lines if line.strip() and not line.startswith("\tat ")]
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes], limit_s: float) -> None:
         deadline = time.monotonic() + limit_s
