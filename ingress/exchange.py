@@ -109,9 +109,15 @@ class Exchange:
             return self.head.status
         return self.failure.http_status if self.failure is not None else 0
 
-    def put_back(self, token: str) -> None:
-        """Its worker was lost before the first byte: it becomes a new delivery, with nothing left of the old claim."""
-        self.envelope = msgspec.structs.replace(self.envelope, token=token, delivery=self.envelope.delivery + 1)
+    def put_back(self, token: str, stream_id: int) -> None:
+        """Its worker was lost before the first byte: it becomes a new delivery, with nothing left of the old claim.
+
+        The stream is new too: Kafka may bring both deliveries to one worker at once, which must not take the second for
+        the first come twice.
+        """
+        self.envelope = msgspec.structs.replace(
+            self.envelope, token=token, stream_id=stream_id, delivery=self.envelope.delivery + 1
+        )
         self.channel = None
         self.last_claim_no = -1
         self.if_lost = []

@@ -205,6 +205,8 @@ class Exchanges:
                 self._aftermath.report_lost(exchange, finished=True)
             else:
                 self._aftermath.report_lost(exchange, finished=False)
-                exchange.put_back(self._new_token())
+                del self._by_stream[stream_id]
+                exchange.put_back(self._new_token(), self.next_stream_id())
+                self._by_stream[exchange.envelope.stream_id] = exchange
                 self._requeues.inc()
                 self._aftermath.put_back(exchange)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy.local.exit_cause import exit_cause
+from deploy.local.kafka.exit_cause import exit_cause
 from deploy.local.progress import Progress
 from deploy.local.stop_signals import StopSignals
 

@@ -131,14 +131,15 @@ class Stack:
 
     def billed(self, request_id: str, attempts: int) -> list[dict[str, Any]]:
         """The attempts of a request, once its request row and that many attempts are there."""
-        return eventually(
-            f"{attempts} attempts and a request row of {request_id}",
-            lambda: (
-                rows
-                if len(rows := self.attempts(request_id)) >= attempts and len(self.requests(request_id)) == 1
-                else None
-            ),
-        )
+        deadline = time.monotonic() + 30
+        while True:
+            rows, requests = self.attempts(request_id), self.requests(request_id)
+            if len(rows) >= attempts and len(requests) == 1:
+                return rows
+            if time.monotonic() > deadline:
+                calls = [(call["request_id_header"], call["outcome"]) for call in self.ledger_of(request_id)]
+                raise AssertionError(f"{attempts} attempts expected; {rows=} {requests=} ledger: {calls}")
+            time.sleep(0.05)
 
     def totals(self) -> dict[str, tuple[int, Decimal]]:
         """Attempts and cost in USD, by the base table and by each rollup."""

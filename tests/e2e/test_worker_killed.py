@@ -33,6 +33,10 @@ def all_workers_ready(stack: Stack) -> bool:
 
 
 async def kill_the_busy_worker(stack: Stack) -> None:
+    # Not before the vendor has the call: a worker that dies before its claim leaves nothing to bill.
+    await asyncio.to_thread(
+        eventually, "a call under way", lambda: any(call["outcome"] == "in_progress" for call in stack.ledger())
+    )
     index = await asyncio.to_thread(
         eventually, "one busy worker", lambda: (found,) if (found := worker_at_work(stack)) is not None else None
     )

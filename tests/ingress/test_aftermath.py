@@ -75,7 +75,7 @@ async def test_before_a_new_delivery_only_the_attempts_are_reported() -> None:
     exchange = exchange_of(bench.clock)
     exchange.if_lost = [if_lost()]
     bench.aftermath.report_lost(exchange, finished=False)
-    exchange.put_back("new")  # what happens at once afterwards must not reach the report
+    exchange.put_back("new", 2)  # what happens at once afterwards must not reach the report
     await until(lambda: bench.kafka.usage())
     [record] = bench.kafka.usage()
     assert record.request is None
@@ -141,7 +141,7 @@ async def test_a_claim_that_cannot_be_read_does_not_stop_the_rest() -> None:
 async def test_what_is_put_back_is_the_whole_request(held: str, value: bytes) -> None:
     bench = await make()
     exchange = exchange_of(bench.clock, body=held)
-    exchange.put_back("second-token")
+    exchange.put_back("second-token", 2)
     bench.aftermath.put_back(exchange)
     await until(lambda: bench.kafka.requests())
     [record] = bench.kafka.requests()
@@ -187,7 +187,7 @@ async def test_what_becomes_of_an_earlier_delivery_does_not_fail_a_later_one() -
     bench.aftermath.put_back(exchange)
     await until(lambda: bench.kafka.unconfirmed)
     # Given a delivery that was claimed and lost again before Kafka confirmed it, when Kafka gives up on it,
-    exchange.put_back("another token")
+    exchange.put_back("another token", 2)
     [sent] = bench.kafka.unconfirmed
     sent.set_exception(KafkaConnectionError())
     for _ in range(10):

@@ -262,8 +262,11 @@ def test_lost_before_the_head_it_is_put_back_as_a_new_delivery(bench: Bench) -> 
     assert exchange.envelope.token == "new-token"
     assert exchange.if_lost == []
     assert bench.claim(channel=bench.other) == "unknown", "the old record is worth nothing"
-    assert bench.claim(channel=bench.other, delivery=1) == "token", "nor is the old token"
-    assert bench.claim(channel=bench.other, delivery=1, token="new-token") == "accepted"
+    # A stream of its own: a worker that is given both deliveries at once must not take them for one.
+    again = exchange.envelope.stream_id
+    assert again != 1
+    assert bench.claim(channel=bench.other, delivery=1, stream_id=again) == "token", "nor is the old token"
+    assert bench.claim(channel=bench.other, delivery=1, stream_id=again, token="new-token") == "accepted"
     assert read_accept(bench.other.last()[1])[0] == WINDOW_BYTES, "a new worker starts with the whole window"
     bench.exchanges.data(bench.worker, 1, b"from the grave")
     assert not exchange.data
@@ -313,7 +316,8 @@ def test_a_request_that_loses_every_worker_is_given_up(bench: Bench) -> None:
     for delivery in range(3):
         assert exchange.failure is None
         channel = FakeChannel()
-        assert bench.claim(channel=channel, delivery=delivery, token=token) == "accepted"
+        stream_id = exchange.envelope.stream_id
+        assert bench.claim(channel=channel, delivery=delivery, stream_id=stream_id, token=token) == "accepted"
         bench.exchanges.lost(channel)
         token = "new-token"
     assert bench.aftermath.put_back_deliveries == [1, 2]

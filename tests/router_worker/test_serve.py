@@ -78,7 +78,7 @@ async def test_an_answer_from_claim_to_settled(stream: bool) -> None:
     ],
 )
 async def test_a_route_that_fails_before_the_first_byte_is_invisible(stream: bool, first: str, failure: str) -> None:
-    async with worker_stack(first, "echo", first_byte_timeout_s=0.1, answer_timeout_s=0.1) as stack:
+    async with worker_stack(first, "echo", first_byte_timeout_s=0.5, answer_timeout_s=0.5) as stack:
         await stack.serve(ask(stream=stream))
         await stack.ingress.over()
         assert attempts(stack) == [("v0", "failed", failure), ("v1", "completed", None)]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from deploy.local.exit_cause import exit_cause
 from deploy.local.kafka.errors import KafkaStartFailed
+from deploy.local.kafka.exit_cause import exit_cause
 from deploy.local.kafka.ports import require_free
 from deploy.local.kafka.probe import why_not_ready
 
