@@ -29,7 +29,7 @@ from billing_consumer.batch_bounds import encode_plan
 from billing_consumer.batch_reader import BatchReader
 from billing_consumer.batch_writer import Batch, BatchWriter, ReadBatch, touched_by
 from billing_consumer.clickhouse_store import StoreUnavailable
-from billing_consumer.committed_plans import Place, read_places
+from billing_consumer.committed_plans import Place, read_beginnings, read_places
 from billing_consumer.settings import BatchSettings
 from billing_consumer.spend_publisher import SpendPublisher
 from runtime.clock import Clock
@@ -54,6 +54,7 @@ class BatchLoop(ConsumerRebalanceListener):
         self,
         make_consumer: Callable[[], AIOKafkaConsumer],
         make_admin: Callable[[], AIOKafkaAdminClient],
+        make_reader: Callable[[], AIOKafkaConsumer],
         topic: str,
         group: str,
         writer: BatchWriter,
@@ -65,6 +66,7 @@ class BatchLoop(ConsumerRebalanceListener):
     ) -> None:
         self._make_consumer = make_consumer
         self._make_admin = make_admin
+        self._make_reader = make_reader
         self._topic = topic
         self._group = group
         self._writer = writer
@@ -220,7 +222,7 @@ class BatchLoop(ConsumerRebalanceListener):
         places = await read_places(self._make_admin, self._group, owned)
         fresh = [partition for partition in owned if places[partition].next_offset is None]
         if fresh:
-            beginnings = await self._consumer.beginning_offsets(fresh)
+            beginnings = await read_beginnings(self._make_reader, fresh)
             places |= {partition: Place(beginnings[partition], None) for partition in fresh}
         for partition, place in places.items():
             self._consumer.seek(partition, place.next_offset)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -47,3 +47,20 @@ async def read_places(
         else:
             places[partition] = Place(found.offset, decode_plan(found.offset, found.metadata))
     return places
+
+
+async def read_beginnings(
+    make_reader: Callable[[], AIOKafkaConsumer], partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """The first offset that each partition still has. Raises KafkaError.
+
+    By a client of its own: a connection that Kafka no longer answers on is given up by aiokafka only after the same
+    timeout as this question's, so asked through the group's client it is never given up, and every try waits in vain.
+    """
+    reader = make_reader()
+    try:
+        await reader.start()
+        beginnings: dict[TopicPartition, int] = await reader.beginning_offsets(list(partitions))
+    finally:
+        await reader.stop()
+    return beginnings

@@ -11,7 +11,7 @@ from billing_consumer.clickhouse_store import ClickHouseStore, StoreUnavailable
 from billing_consumer.settings import BillingSettings
 from billing_consumer.spend_publisher import SpendPublisher
 from runtime.clock import Clock
-from runtime.kafka.clients import make_admin, make_durable_producer, make_group_consumer, topic_name
+from runtime.kafka.clients import make_admin, make_durable_producer, make_group_consumer, make_reader, topic_name
 from runtime.kafka.dead_letters import DeadLetterLimit, DeadLetters
 from runtime.kafka.durable_producer import DurableProducer
 from runtime.lifecycle import Deadline, Lifecycle, Supervisor, finish
@@ -63,6 +63,7 @@ def build(settings: BillingSettings, clock: Clock) -> Lifecycle:
     loop = BatchLoop(
         lambda: make_group_consumer(kafka, GROUP, max_poll_interval_s=MAX_POLL_INTERVAL_S),
         lambda: make_admin(kafka),
+        lambda: make_reader(kafka),
         topic_name(kafka, Topic.USAGE),
         kafka.topic_prefix + GROUP,
         BatchWriter(store, dead_letters, metrics),
