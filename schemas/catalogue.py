@@ -7,13 +7,32 @@ from typing import Literal
 import msgspec
 
 Capability = Literal["streaming", "tools", "tool_choice", "structured_output", "vision", "documents", "reasoning"]
+ModelKind = Literal["chat", "embeddings", "speech"]
+RouteStatus = Literal["active", "preview", "deprecated"]
+
+
+class PriceTier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The prices of a whole request whose input (cached parts included) has more than `above_input_tokens` tokens.
+
+    What is missing falls back as in `Price`, on this tier's own `input` and `output`.
+    """
+
+    above_input_tokens: int
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal | None = None
+    cache_write: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+    reasoning: Decimal | None = None
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """USD per million tokens, in force from `start` (UTC) until the next price of the same route starts.
 
     A missing special price means that such tokens cost what plain ones do: input for cached input and cache writes,
-    output for reasoning.
+    output for reasoning. `cache_write` is a write to a vendor's short cache (minutes); `cache_write_1h` to one that
+    holds for an hour, and if it is missing such a write costs what a short one does. `tiers` in order of their bound.
+    `batch_input` and `batch_output` are what the vendor's own batch API costs; nothing here calls it.
     """
 
     start: date
@@ -21,7 +40,11 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     output: Decimal
     cached_input: Decimal | None = None
     cache_write: Decimal | None = None
+    cache_write_1h: Decimal | None = None
     reasoning: Decimal | None = None
+    batch_input: Decimal | None = None
+    batch_output: Decimal | None = None
+    tiers: tuple[PriceTier, ...] = ()
     source: str
 
 
@@ -35,6 +58,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_output_tokens: int
     capabilities: frozenset[Capability] = frozenset({"streaming"})
     zero_data_retention: bool = False
+    region: str | None = None
+    status: RouteStatus = "active"
+    facts_from: str | None = None
+    """Where window, limits and capabilities come from, and the day they were read: "litellm 1.109.1, 2026-11-22"."""
 
     def price_at(self, day: date) -> Price | None:
         """The price in force on a UTC day; None before the first."""
@@ -54,6 +81,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     routes: tuple[Route, ...]
     aliases: tuple[str, ...] = ()
     created: date | None = None
+    kind: ModelKind = "chat"
 
 
 class Catalogue:

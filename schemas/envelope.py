@@ -6,7 +6,14 @@ import msgspec
 
 from schemas.codec import RecordCodec
 
-Surface = Literal["openai.chat"]
+Surface = Literal[
+    "openai.chat",
+    "openai.responses",
+    "openai.embeddings",
+    "anthropic.messages",
+    "anthropic.count_tokens",
+    "gemini.generate",
+]
 """The client API that a request came through, hence the format of its answer and its errors."""
 
 
@@ -18,6 +25,19 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     api_key_id: str
     customer_id: str | None = None
     tags: dict[str, str] = {}
+
+
+class RoutingOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client said about where its request may go, in the body or in headers.
+
+    fallback_models: further models, tried in this order when no route of the first answers. vendors: only these, in
+    this order; empty means any. include_metadata: the client wants to see how its request was routed.
+    """
+
+    fallback_models: tuple[str, ...] = ()
+    vendors: tuple[str, ...] = ()
+    zero_data_retention: bool = False
+    include_metadata: bool = False
 
 
 class RequestEnvelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +61,7 @@ class RequestEnvelope(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     streaming: bool
     max_output_tokens: int | None = None
+    routing: RoutingOptions = RoutingOptions()
     body: Literal["inline", "held"] = "inline"
     v: int = 1
 

@@ -71,13 +71,18 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """`attempts`: vendor calls made for this answer, this one included."""
+    """`attempts`: vendor calls made for this answer, this one included. `vendor_ms`: how long they were waited for, all
+    together, until this frame. `cost_pico_usd`: of all attempts, known here only if the answer does not stream.
+    `dropped`: fields of the client's request that its vendor has no word for and that were left out."""
 
     status: int
     content_type: str
     model: str
     vendor: str
     attempts: int
+    vendor_ms: int = 0
+    cost_pico_usd: int | None = None
+    dropped: tuple[str, ...] = ()
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):

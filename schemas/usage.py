@@ -21,11 +21,15 @@ after it. cancelled: the client went away and the call was closed. worker_lost: 
 
 
 class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of one attempt. `cached_input` and `cache_write` are parts of `input`, `reasoning` is one of `output`."""
+    """Tokens of one attempt. `cached_input` and `cache_write` are parts of `input`, `reasoning` is one of `output`.
+
+    `cache_write_1h` is the part of `cache_write` that was written to a cache of an hour, which costs more.
+    """
 
     input: int = 0
     cached_input: int = 0
     cache_write: int = 0
+    cache_write_1h: int = 0
     output: int = 0
     reasoning: int = 0
 

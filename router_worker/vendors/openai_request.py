@@ -2,22 +2,11 @@
 
 import msgspec
 
+from router_worker.vendors.gateway_fields import drop_gateway_fields
 from router_worker.vendors.json_fields import Fields, read_fields, to_raw, write_fields
 from router_worker.vendors.row import CapField, Quirks
 from router_worker.vendors.vendor import VendorCall
 
-# Fields of the gateway's own: they mean nothing to a vendor, and may say who the customer is.
-GATEWAY_FIELDS = (
-    "models",
-    "vendor",
-    "vendors",
-    "tags",
-    "project_id",
-    "customer",
-    "routing_policy",
-    "zero_data_retention",
-    "include_routing_metadata",
-)
 _CAP_FIELDS: tuple[CapField, ...] = ("max_tokens", "max_completion_tokens")
 _INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
 _TRUE = msgspec.Raw(b"true")
@@ -28,8 +17,7 @@ def vendor_body(call: VendorCall, quirks: Quirks) -> bytes:
     fields = read_fields(call.body)
     if fields is None:
         raise ValueError("the body is not a JSON object")
-    for name in GATEWAY_FIELDS:
-        fields.pop(name, None)
+    drop_gateway_fields(fields)
     for name in quirks.dropped:
         fields.pop(name, None)
     fields["model"] = to_raw(call.vendor_model)

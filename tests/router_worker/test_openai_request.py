@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_worker.vendors.openai_request import GATEWAY_FIELDS
+from router_worker.vendors.gateway_fields import GATEWAY_FIELDS
 from tests.router_worker.openai_samples import call, vendor
 
 
