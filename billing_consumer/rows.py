@@ -33,7 +33,14 @@ def read_record(value: bytes, partition: int, offset: int) -> tuple[list[Report]
 def _attempt(record: UsageRecord, event: AttemptEvent, partition: int, offset: int) -> Report:
     who = record.attribution
     tokens = event.tokens
-    counts = (tokens.input, tokens.cached_input, tokens.cache_write, tokens.output, tokens.reasoning)
+    counts = (
+        tokens.input,
+        tokens.cached_input,
+        tokens.cache_write,
+        tokens.cache_write_1h,
+        tokens.output,
+        tokens.reasoning,
+    )
     _check(
         (event.attempt_no, event.delivery), event.status, counts, (event.started_at_ms, event.ended_at_ms), "attempt"
     )

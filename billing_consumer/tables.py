@@ -72,6 +72,7 @@ ATTEMPTS = Table(
         ("input_tokens", "UInt64"),
         ("cached_input_tokens", "UInt64"),
         ("cache_write_tokens", "UInt64"),
+        ("cache_write_1h_tokens", "UInt64"),
         ("output_tokens", "UInt64"),
         ("reasoning_tokens", "UInt64"),
         ("cost_usd", "Decimal(38, 12)"),

@@ -4,12 +4,12 @@ import asyncio
 
 from aiohttp import web
 
+from ingress.answer_headers import answer_headers, metadata_comment, overhead_ms, with_metadata
 from ingress.exchange import Exchange
-from ingress.surfaces import openai_chat
+from ingress.surfaces.surface import ClientSurface
 from runtime.clock import Clock
 from schemas.failures import Failure, FailureKind
 
-REQUEST_ID_HEADER = "X-Request-Id"
 STREAM_BEGUN = web.RequestKey("tollhouse.stream_begun", bool)
 """Set on a request once its response has begun to be sent."""
 
@@ -31,12 +31,12 @@ class AnswerWriter:
         self._clock = clock
         self._heartbeat_s = heartbeat_s
 
-    async def write(self, request: web.Request, exchange: Exchange) -> web.StreamResponse:
+    async def write(self, request: web.Request, exchange: Exchange, surface: ClientSurface) -> web.StreamResponse:
         """Raises AnswerFailed before the first byte; afterwards a failure is an event in the stream."""
         deadline_s = self._clock.monotonic_s() + self._left_ms(exchange) / 1000
         await self._wait(exchange, deadline_s)
         if exchange.envelope.streaming and exchange.head is not None:
-            return await self._write_stream(request, exchange, deadline_s)
+            return await self._write_stream(request, exchange, surface, deadline_s)
         return await self._whole(exchange, deadline_s)
 
     def _left_ms(self, exchange: Exchange) -> int:
@@ -59,41 +59,43 @@ class AnswerWriter:
             if exchange.end is not None:
                 break
             await self._wait(exchange, deadline_s)
-        assert exchange.head is not None
-        return web.Response(
-            status=exchange.head.status,
-            body=parts[0] if len(parts) == 1 else b"".join(parts),
-            headers={"Content-Type": exchange.head.content_type, REQUEST_ID_HEADER: exchange.envelope.request_id},
-        )
+        head, now_ms = exchange.head, self._clock.now_ms()
+        assert head is not None
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if exchange.envelope.routing.include_metadata:
+            body = with_metadata(body, exchange, head, now_ms)
+        return web.Response(status=head.status, body=body, headers=answer_headers(exchange, head, now_ms))
 
-    async def _write_stream(self, request: web.Request, exchange: Exchange, deadline_s: float) -> web.StreamResponse:
+    async def _write_stream(
+        self, request: web.Request, exchange: Exchange, surface: ClientSurface, deadline_s: float
+    ) -> web.StreamResponse:
         head = exchange.head
         assert head is not None
         if exchange.failure is not None and not exchange.data:
             raise AnswerFailed(exchange.failure, exchange.envelope.request_id)
+        now_ms = self._clock.now_ms()
+        headers = answer_headers(exchange, head, now_ms)
         response = web.StreamResponse(
             status=head.status,
-            headers={
-                "Content-Type": head.content_type,
-                "Cache-Control": "no-cache",
-                # Some proxies collect an answer before they pass it on, unless told not to.
-                "X-Accel-Buffering": "no",
-                REQUEST_ID_HEADER: exchange.envelope.request_id,
-            },
+            # Some proxies collect an answer before they pass it on, unless told not to.
+            headers={**headers, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
         request[STREAM_BEGUN] = True
         await response.prepare(request)
         try:
             # Around the writes too: a client that does not read would else hold its vendor's stream for ever.
             async with asyncio.timeout(max(0.0, deadline_s - self._clock.monotonic_s())):
-                await self._pass_on(response, exchange)
+                await self._pass_on(response, exchange, surface, overhead_ms(exchange, head, now_ms))
         except TimeoutError:
             late = Failure(kind=FailureKind.DEADLINE_EXCEEDED)
             exchange.failure_now(late)
-            await _last_words(request, response, late)
+            await _last_words(request, response, surface.error_event(late, exchange.envelope.request_id))
         return response
 
-    async def _pass_on(self, response: web.StreamResponse, exchange: Exchange) -> None:
+    async def _pass_on(
+        self, response: web.StreamResponse, exchange: Exchange, surface: ClientSurface, overhead: int
+    ) -> None:
+        envelope = exchange.envelope
         while True:
             if exchange.data:
                 chunk = exchange.data.popleft() if len(exchange.data) == 1 else b"".join(exchange.data)
@@ -103,22 +105,24 @@ class AnswerWriter:
                 exchange.consumed(len(chunk))
                 continue
             if exchange.failure is not None:
-                await response.write(openai_chat.error_event(exchange.failure))
+                await response.write(surface.error_event(exchange.failure, envelope.request_id))
                 break
             if exchange.end is not None:
+                if envelope.routing.include_metadata and exchange.head is not None:
+                    await response.write(metadata_comment(exchange, exchange.head, overhead))
                 break
             await exchange.wait(self._heartbeat_s)
             if not exchange.data and not exchange.over:
-                await response.write(openai_chat.HEARTBEAT)
+                await response.write(surface.heartbeat)
         await response.write_eof()
 
 
-async def _last_words(request: web.Request, response: web.StreamResponse, failure: Failure) -> None:
+async def _last_words(request: web.Request, response: web.StreamResponse, event: bytes) -> None:
     task = asyncio.current_task()
     assert task is not None
     try:
         async with asyncio.timeout(LAST_WORDS_S):
-            await response.write(openai_chat.error_event(failure))
+            await response.write(event)
             await response.write_eof()
     except (TimeoutError, asyncio.CancelledError):
         # Cancelling a write that waits for the client leaves aiohttp's connection so that every later write of it is

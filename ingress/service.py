@@ -9,6 +9,7 @@ from ingress.aftermath import IngressAftermath
 from ingress.exchanges import Exchanges
 from ingress.http_api import HttpApi
 from ingress.reply_server import ReplyServer
+from ingress.request_path import RequestPath
 from ingress.request_queue import RequestQueue
 from ingress.settings import IngressSettings
 from ingress.spend_view import SpendView
@@ -60,7 +61,7 @@ def build(settings: IngressSettings, catalogue: Catalogue, tenants: Tenants) -> 
         max_deliveries=api.max_deliveries,
     )
     replies = ReplyServer(settings.reply, exchanges, supervisor, metrics)
-    http_api = HttpApi(
+    path = RequestPath(
         api,
         tenants,
         catalogue,
@@ -70,8 +71,8 @@ def build(settings: IngressSettings, catalogue: Catalogue, tenants: Tenants) -> 
         lambda: replies.url,
         clock,
         os.urandom,
-        metrics,
     )
+    http_api = HttpApi(api, path, catalogue, exchanges, clock, os.urandom, metrics)
 
     lifecycle = Lifecycle(clock, supervisor, settings.lifecycle.drain_s)
     probes = Probes(

@@ -1,5 +1,6 @@
 """What an attempt cost, exactly. Pure."""
 
+from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 import msgspec
@@ -12,6 +13,9 @@ _CONTEXT = Context(prec=60, rounding=ROUND_HALF_UP)
 _ONE = Decimal(1)
 # A price is USD per million tokens, so a token costs price × 10⁻⁶ USD = price × 10⁶ pico-USD.
 _PICO_PER_TOKEN = Decimal(10**6)
+
+FREE = Price(start=date.min, input=Decimal(0), output=Decimal(0), source="free of charge")
+"""For calls that no vendor charges for."""
 
 
 def consistent(tokens: TokenCounts) -> TokenCounts:

@@ -11,9 +11,11 @@ from router_worker.health import RouteHealth
 from router_worker.intake import Intake
 from router_worker.measures import WorkerMeasures
 from router_worker.reply_pool import ReplyPool
-from router_worker.serve import Server, UsableVendor, Workbench
+from router_worker.serve import Server
 from router_worker.settings import WorkerSettings
+from router_worker.usable_vendor import UsableVendor
 from router_worker.vendor_caller import VendorCaller
+from router_worker.workbench import Workbench
 from runtime.clock import SystemClock
 from runtime.kafka.clients import make_durable_producer, make_group_consumer, topic_name
 from runtime.kafka.dead_letters import DeadLetterLimit, DeadLetters

@@ -6,6 +6,8 @@ It never raises for what a vendor does; what went wrong is in the result, for th
 import asyncio
 import contextlib
 import io
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -14,7 +16,7 @@ from yarl import URL
 from router_worker.call_result import CallResult
 from router_worker.settings import WorkSettings
 from router_worker.stream import Interrupted, Stream
-from router_worker.vendors.vendor import Vendor, VendorCall
+from router_worker.vendors.vendor import Vendor, VendorCall, VendorRequest
 from runtime.clock import Clock
 from runtime.lifecycle import Deadline, Supervisor
 from schemas.failures import Failure, FailureKind
@@ -32,6 +34,9 @@ TIMER_GRAIN_PART = 0.1
 AT_ONCE_BYTES = 512 * 1024
 END_TIMEOUT_S = 2.0
 ERROR_BODY_BYTES = 64 * 1024
+
+Heading = Callable[[CallResult], Head]
+"""Makes the HEAD frame when the answer begins; for a plain answer the result then has its tokens."""
 
 
 class VendorCaller:
@@ -54,16 +59,18 @@ class VendorCaller:
         if self._session is not None:
             await self._session.close()
 
-    async def call(self, vendor: Vendor, base_url: str, call: VendorCall, stream: Stream, head: Head) -> CallResult:
+    async def call(
+        self, vendor: Vendor, url: str, call: VendorCall, request: VendorRequest, stream: Stream, heading: Heading
+    ) -> CallResult:
         """HEAD and DATA frames go out as the answer comes; END and ERROR are left to the caller."""
         result = CallResult()
         settings = self._settings
         first_byte_s = settings.first_byte_timeout_s if call.streaming else settings.answer_timeout_s
-        started_ms = self._clock.now_ms()
         try:
             with stream.interruptible():
                 async with asyncio.timeout(first_byte_s) as timer:
-                    await self._exchange(vendor, base_url, call, stream, head, result, timer, started_ms)
+                    work = _Work(vendor, call, stream, heading, result, timer, self._clock.now_ms())
+                    await self._exchange(work, url, request)
         except Interrupted as interrupted:
             result.outcome, result.failure = "cancelled", interrupted.failure
         except aiohttp.ConnectionTimeoutError:
@@ -81,24 +88,11 @@ class VendorCaller:
             result.outcome = "interrupted" if result.answered else "failed"
         return result
 
-    async def _exchange(
-        self,
-        vendor: Vendor,
-        base_url: str,
-        call: VendorCall,
-        stream: Stream,
-        head: Head,
-        result: CallResult,
-        timer: asyncio.Timeout,
-        started_ms: int,
-    ) -> None:
+    async def _exchange(self, work: "_Work", url: str, request: VendorRequest) -> None:
         assert self._session is not None, "call before start"
-        request = vendor.build_request(call)
+        vendor, result = work.vendor, work.result
         response = await self._session.post(
-            self._url(base_url + request.url_path),
-            data=_body(request.body, result),
-            headers=request.headers,
-            allow_redirects=False,
+            self._url(url), data=_body(request.body, result), headers=request.headers, allow_redirects=False
         )
         whole = False
         try:
@@ -109,10 +103,10 @@ class VendorCaller:
                 body = await _read_start(response, ERROR_BODY_BYTES)
                 result.failure = vendor.classify_error(response.status, response.headers, body, self._clock.now_ms())
                 return
-            if call.streaming:
-                await self._stream(vendor, call, response, stream, head, result, timer, started_ms)
+            if work.call.streaming:
+                await self._stream(work, response)
             else:
-                await self._plain(vendor, call, response, stream, head, result, timer, started_ms)
+                await self._plain(work, response)
             whole = result.failure is None
         finally:
             if not whole:
@@ -129,50 +123,31 @@ class VendorCaller:
             url = self._urls[text] = URL(text, encoded=True)
         return url
 
-    async def _plain(
-        self,
-        vendor: Vendor,
-        call: VendorCall,
-        response: aiohttp.ClientResponse,
-        stream: Stream,
-        head: Head,
-        result: CallResult,
-        timer: asyncio.Timeout,
-        started_ms: int,
-    ) -> None:
-        result.first_byte_ms = self._clock.now_ms() - started_ms
+    async def _plain(self, work: "_Work", response: aiohttp.ClientResponse) -> None:
+        result = work.result
+        result.first_byte_ms = self._clock.now_ms() - work.started_ms
         body = await _read_limited(response, self._settings.max_answer_bytes)
         if body is None:
             result.failure = Failure(kind=FailureKind.VENDOR_GARBLED, message="The vendor's answer is too large.")
             return
-        parsed = vendor.parse_response(call, response.status, response.headers, body)
+        parsed = work.vendor.parse_response(work.call, response.status, response.headers, body)
         if isinstance(parsed, Failure):
             result.failure = parsed
             return
         result.tokens = parsed.tokens
         result.output_bytes = parsed.output_bytes
         result.vendor_request_id = result.vendor_request_id or parsed.vendor_request_id
-        result.answered = True
-        stream.send_head(head)
+        work.begin_answer()
         answer = parsed.body_for_client
         for start in range(0, len(answer), READ_BUFFER_BYTES):
-            if not stream.has_credit:
-                timer.reschedule(None)  # what may still take long is the client, not the vendor
-            await stream.send_data(answer[start : start + READ_BUFFER_BYTES])
+            if not work.stream.has_credit:
+                work.timer.reschedule(None)  # what may still take long is the client, not the vendor
+            await work.stream.send_data(answer[start : start + READ_BUFFER_BYTES])
 
-    async def _stream(
-        self,
-        vendor: Vendor,
-        call: VendorCall,
-        response: aiohttp.ClientResponse,
-        stream: Stream,
-        head: Head,
-        result: CallResult,
-        timer: asyncio.Timeout,
-        started_ms: int,
-    ) -> None:
+    async def _stream(self, work: "_Work", response: aiohttp.ClientResponse) -> None:
         loop = asyncio.get_running_loop()
-        parser = vendor.open_stream(call)
+        result, stream, timer = work.result, work.stream, work.timer
+        parser = work.vendor.open_stream(work.call)
         moved_at_s = 0.0
         stall_s = self._settings.stall_timeout_s
         grain_s = min(TIMER_GRAIN_S, stall_s * TIMER_GRAIN_PART)
@@ -182,9 +157,8 @@ class VendorCaller:
                 output = parser.feed(data) if data else parser.finish()
                 if output:
                     if not result.answered:
-                        result.answered = True
-                        result.first_byte_ms = self._clock.now_ms() - started_ms
-                        stream.send_head(head)
+                        result.first_byte_ms = self._clock.now_ms() - work.started_ms
+                        work.begin_answer()
                     if not stream.has_credit:
                         timer.reschedule(None)  # a slow client must not look like a stalled vendor
                         moved_at_s = 0.0
@@ -202,6 +176,23 @@ class VendorCaller:
             result.output_bytes = parser.output_bytes if parser.ended or stream.has_credit else None
             result.vendor_request_id = result.vendor_request_id or parser.vendor_request_id
         result.failure = parser.failure
+
+
+@dataclass(slots=True)
+class _Work:
+    """One call while it is made."""
+
+    vendor: Vendor
+    call: VendorCall
+    stream: Stream
+    heading: Heading
+    result: CallResult
+    timer: asyncio.Timeout
+    started_ms: int
+
+    def begin_answer(self) -> None:
+        self.result.answered = True
+        self.stream.send_head(self.heading(self.result))
 
 
 class _Body(aiohttp.BytesPayload):

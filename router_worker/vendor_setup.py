@@ -1,15 +1,21 @@
 """Which vendors this worker can call: the table of rows, the operator's file, and the keys. Read once, at the start."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from router_worker.serve import UsableVendor
+import msgspec
+
 from router_worker.settings import VendorSettings
+from router_worker.usable_vendor import UsableVendor
 from router_worker.vendors.row import VendorRow
 from router_worker.vendors.table import InvalidVendors, read_vendor_rows, vendor_table
-from router_worker.vendors.wires import make_vendor
+from router_worker.vendors.vendor import AwsCredentials
+from router_worker.ways import ways_of
 from schemas.catalogue import Catalogue
+
+_PLACE = re.compile(r"\{([A-Z_]+)\}")
 
 
 def vendor_rows(settings: VendorSettings) -> dict[str, VendorRow]:
@@ -29,12 +35,59 @@ def unknown_vendors(catalogue: Catalogue, rows: Mapping[str, VendorRow]) -> list
 
 def usable_vendors(settings: VendorSettings, environ: Mapping[str, str]) -> dict[str, UsableVendor]:
     """The vendors whose key is here, or that need none. Raises InvalidVendors."""
-    usable: dict[str, UsableVendor] = {}
-    for name, row in vendor_rows(settings).items():
-        api_key = _api_key(row, settings.keys_dir, environ)
-        if api_key or row.api_key_env is None:
-            usable[name] = UsableVendor(vendor=make_vendor(row), base_url=row.base_url, api_key=api_key)
-    return usable
+    secrets = Secrets(settings.keys_dir, environ)
+    found = {name: _usable(row, secrets) for name, row in vendor_rows(settings).items()}
+    return {name: vendor for name, vendor in found.items() if vendor is not None}
+
+
+class Secrets:
+    """A mounted file wins over the environment: it is the one that can be rotated."""
+
+    def __init__(self, keys_dir: str | None, environ: Mapping[str, str]) -> None:
+        self._keys_dir = keys_dir
+        self._environ = environ
+
+    def find(self, name: str) -> str | None:
+        if self._keys_dir is not None:
+            file = Path(self._keys_dir) / name
+            if file.is_file():
+                return file.read_text(encoding="utf-8").strip() or None
+        # With a line end, as secrets are easily pasted, it could not be sent as a header: every call would fail.
+        return self._environ.get(name, "").strip() or None
+
+
+def _usable(row: VendorRow, secrets: Secrets) -> UsableVendor | None:
+    placed = _placed(row, secrets)
+    if placed is None:
+        return None
+    ways = ways_of(placed)
+    api_key = None if row.api_key_env is None else secrets.find(row.api_key_env)
+    if api_key is not None or (row.api_key_env is None and row.auth == "key"):
+        return UsableVendor(ways=ways, base_url=placed.base_url, api_key=api_key)
+    if row.auth == "aws":
+        access_key_id, secret = secrets.find("AWS_ACCESS_KEY_ID"), secrets.find("AWS_SECRET_ACCESS_KEY")
+        if access_key_id is not None and secret is not None:
+            aws = AwsCredentials(
+                access_key_id=access_key_id,
+                secret_access_key=secret,
+                session_token=secrets.find("AWS_SESSION_TOKEN"),
+            )
+            return UsableVendor(ways=ways, base_url=placed.base_url, aws=aws)
+    return None
+
+
+def _placed(row: VendorRow, secrets: Secrets) -> VendorRow | None:
+    """The row with `{NAME}` in its URL and region filled in; None if one is not given: the vendor is nowhere then."""
+    values = {name: secrets.find(name) for name in _PLACE.findall(row.base_url + (row.region or ""))}
+    if None in values.values():
+        return None
+
+    def fill(text: str) -> str:
+        return _PLACE.sub(lambda found: values[found[1]] or "", text)
+
+    return msgspec.structs.replace(
+        row, base_url=fill(row.base_url), region=None if row.region is None else fill(row.region)
+    )
 
 
 def _given_rows(path: str | None) -> dict[str, VendorRow]:
@@ -50,15 +103,3 @@ def _given_rows(path: str | None) -> dict[str, VendorRow]:
         return read_vendor_rows(document)
     except InvalidVendors as error:
         raise InvalidVendors([f"{path}: {problem}" for problem in error.problems]) from error
-
-
-def _api_key(row: VendorRow, keys_dir: str | None, environ: Mapping[str, str]) -> str | None:
-    """A mounted file wins over the environment: it is the one that can be rotated."""
-    if row.api_key_env is None:
-        return None
-    if keys_dir is not None:
-        file = Path(keys_dir) / row.api_key_env
-        if file.is_file():
-            return file.read_text(encoding="utf-8").strip()
-    # With a line end, as secrets are easily pasted, it could not be sent as a header: every call would fail.
-    return environ.get(row.api_key_env, "").strip() or None

@@ -5,10 +5,11 @@ Format: the AWS IAM user guide, "Create a signed AWS API request". Checked again
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from urllib.parse import quote
+
+from router_worker.vendors.vendor import AwsCredentials
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _DATE, _TOKEN, _AUTHORIZATION = "x-amz-date", "x-amz-security-token", "authorization"
@@ -34,17 +35,8 @@ _UNSIGNED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AwsCredentials:
-    """`session_token` belongs to temporary credentials. Only the key id may be logged."""
-
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
-    session_token: str | None = field(default=None, repr=False)
-
-
 class SigV4Signer:
-    """Signs for one region and service. The signing key, which holds for a UTC day, is derived once a day and secret."""
+    """Signs for one region and service. The signing key holds for a UTC day, and is derived once per day and secret."""
 
     def __init__(self, *, region: str, service: str) -> None:
         self._region = region

@@ -15,15 +15,17 @@ from router_worker.vendors.json_fields import (
     without_half_pairs,
     write_fields,
 )
-from router_worker.vendors.openai_errors import classify_in_answer, classify_status
+from router_worker.vendors.openai_errors import classify_in_answer
 from router_worker.vendors.openai_request import vendor_body
+from router_worker.vendors.openai_row import ATTEMPT_ID_HEADER, OpenAiRow
 from router_worker.vendors.openai_stream import OpenAiStream
 from router_worker.vendors.openai_usage import find_tokens
-from router_worker.vendors.row import VendorRow
 from router_worker.vendors.vendor import ParsedResponse, VendorCall, VendorRequest
 from schemas.failures import Failure, FailureKind
 
-ATTEMPT_ID_HEADER = "X-Tollhouse-Attempt-Id"
+# Other wires take the header's name from here.
+__all__ = ["ATTEMPT_ID_HEADER", "OpenAiChat"]
+
 _ABSENT = msgspec.Raw(NULL)
 _GARBLED = Failure(kind=FailureKind.VENDOR_GARBLED)
 
@@ -57,20 +59,12 @@ class _Answer(msgspec.Struct):
 _ANSWER = msgspec.json.Decoder(_Answer)
 
 
-class OpenAiChat:
-    def __init__(self, row: VendorRow) -> None:
-        self._row = row
-
-    def build_request(self, call: VendorCall) -> VendorRequest:
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "text/event-stream" if call.streaming else "application/json",
-        }
-        if call.api_key is not None:
-            headers[self._row.key_header] = self._row.key_prefix + call.api_key
-        if call.attempt_id is not None:
-            headers[ATTEMPT_ID_HEADER] = call.attempt_id
-        return VendorRequest("/chat/completions", headers, vendor_body(call, self._row.quirks))
+class OpenAiChat(OpenAiRow):
+    def build_request(self, call: VendorCall) -> VendorRequest | Failure:
+        built = vendor_body(call, self._row.quirks)
+        if isinstance(built, Failure):
+            return built
+        return VendorRequest(built.url_path, self.headers(call), built.body, built.dropped)
 
     def parse_response(
         self, call: VendorCall, status: int, headers: Mapping[str, str], body: bytes
@@ -101,12 +95,6 @@ class OpenAiChat:
 
     def open_stream(self, call: VendorCall) -> OpenAiStream:
         return OpenAiStream(call, self._row.quirks)
-
-    def classify_error(self, status: int, headers: Mapping[str, str], body: bytes, now_ms: int) -> Failure:
-        return classify_status(status, headers, body, now_ms, self._row.quirks.kind_of_status)
-
-    def request_id(self, headers: Mapping[str, str]) -> str | None:
-        return headers.get("x-request-id") or headers.get("mistral-correlation-id")
 
 
 def _generated_bytes(message: _Message | None) -> int:

@@ -15,17 +15,14 @@ from router_worker.vendors.json_fields import (
     without_half_pairs,
     write_fields,
 )
+from router_worker.vendors.openai_chunks import ChunkReader
 from router_worker.vendors.openai_errors import classify_in_answer
 from router_worker.vendors.openai_template import Template, learn
 from router_worker.vendors.openai_usage import find_tokens
 from router_worker.vendors.row import Quirks
-from router_worker.vendors.sse import SseReader
 from router_worker.vendors.vendor import VendorCall
-from schemas.failures import Failure, FailureKind
-from schemas.usage import TokenCounts
+from schemas.failures import FailureKind
 
-DONE = b"[DONE]"
-MAX_EVENT_BYTES = 16 * 1024 * 1024
 # How many templates are tried, one after the other, without one being of use.
 TEMPLATES_UNUSED = 8
 _ABSENT = msgspec.Raw(NULL)
@@ -89,88 +86,34 @@ class _Chunk(msgspec.Struct):
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
-class OpenAiStream:
+class OpenAiStream(ChunkReader[bytes]):
     """Implements `vendor.StreamParser`."""
 
     def __init__(self, call: VendorCall, quirks: Quirks) -> None:
+        super().__init__(call.choices)
         self._call = call
         self._quirks = quirks
         self._model = to_raw(call.model_id)
-        self._sse = SseReader()
         self._template: Template | None = None
         self._templates_left = TEMPLATES_UNUSED
-        self._finished_choices: set[int] = set()
-        self._done = False
-        self.tokens: TokenCounts | None = None
-        self._running_tokens: TokenCounts | None = None
-        self.failure: Failure | None = None
-        self.complete = False
-        self.chunks = 0
-        self.output_bytes = 0
-        self.finish_reason: str | None = None
-        self.vendor_request_id: str | None = None
-        self._not_sse: bytes | None = b""
-
-    @property
-    def ended(self) -> bool:
-        return self._done or self.failure is not None
 
     def feed(self, data: bytes) -> bytes:
-        if self.ended:
-            return b""
-        if self._not_sse is not None:
-            self._keep_start(data)
-        out: list[bytes] = []
-        for name, payload in self._sse.feed(data):
-            self._event(name, payload, out.append)
-        if self._sse.buffered_bytes > MAX_EVENT_BYTES:
-            self._fail(FailureKind.VENDOR_GARBLED)
-        return b"".join(out)
+        return b"".join(self._take(data))
 
     def finish(self) -> bytes:
-        out: list[bytes] = []
-        if not self.ended:
-            self._last_event(out.append)
-            self._close(out.append)
-        return b"".join(out)
-
-    def _last_event(self, emit: Callable[[bytes], None]) -> None:
-        last = self._sse.rest()
-        # What the end cut off is not JSON any more; then it is not garbled, but broken off.
-        if last is not None and (last[1].strip() == DONE or read_fields(last[1]) is not None):
-            self._event(*last, emit)
-
-    def _close(self, emit: Callable[[bytes], None]) -> None:
-        if self.ended:
-            return
-        if len(self._finished_choices) >= self._call.choices:
-            # Some vendors just close; clients wait for the mark.
-            self._end(emit)
-        elif self.chunks == 0 and self._not_sse:
-            self._judge_what_is_no_stream(self._not_sse)
-        else:
-            self._fail(FailureKind.VENDOR_BROKE_OFF)
+        return b"".join(self._close())
 
     def _event(self, name: bytes, payload: bytes, emit: Callable[[bytes], None]) -> None:
-        if self.ended:
-            return
         template = self._template
-        if template is not None and template.fits(payload):
+        if template is not None and not self.ended and template.fits(payload):
             self._templates_left = TEMPLATES_UNUSED
             self.chunks += 1
             self.output_bytes += len(payload) - template.overhead_bytes
             emit(template.for_client(payload))
-        elif (stripped := payload.strip()) == DONE:
-            self._end(emit)
-        elif stripped:
-            self._read_chunk(name, stripped, emit)
+        else:
+            super()._event(name, payload, emit)
 
-    def _end(self, emit: Callable[[bytes], None]) -> None:
-        if self.chunks == 0:
-            self._fail(FailureKind.VENDOR_GARBLED)
-            return
-        self._done = self.complete = True
-        self.tokens = self.tokens or self._running_tokens
+    def _at_end(self, emit: Callable[[bytes], None]) -> None:
         emit(b"data: [DONE]\n\n")
 
     def _read_chunk(self, name: bytes, payload: bytes, emit: Callable[[bytes], None]) -> None:
@@ -207,7 +150,14 @@ class OpenAiStream:
                 self.finish_reason = choice.finish_reason
         # Each token stands for at least one byte between the quotes.
         self.output_bytes += sum(map(len, texts)) - 2 * len(texts)
-        if len(texts) == 1 and is_strict and tokens is None and self.finish_reason is None and b"\n" not in payload:
+        if (
+            len(texts) == 1
+            and texts[0][:1] == b'"'
+            and is_strict
+            and tokens is None
+            and self.finish_reason is None
+            and b"\n" not in payload
+        ):
             self._learn(payload, texts[0], chunk.model)
 
     def _learn(self, payload: bytes, text: bytes, model: msgspec.Raw) -> None:
@@ -225,23 +175,6 @@ class OpenAiStream:
         fields["model"] = self._model
         return write_fields(fields)
 
-    def _keep_start(self, data: bytes) -> None:
-        """Keeps what comes while it looks like one JSON object rather than events, to say at the end what it was."""
-        assert self._not_sse is not None
-        start = self._not_sse + data
-        looks_like_json = start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"")
-        self._not_sse = start if looks_like_json and len(start) <= MAX_EVENT_BYTES else None
-
-    def _judge_what_is_no_stream(self, data: bytes) -> None:
-        fields = read_fields(data.strip())
-        if fields is not None and ("error" in fields or "choices" not in fields):
-            self.failure = classify_in_answer(data, after_chunks=False)
-        else:
-            self._fail(FailureKind.VENDOR_GARBLED)
-
-    def _fail(self, kind: FailureKind) -> None:
-        self.failure = Failure(kind=kind)
-
 
 def _decode(payload: bytes) -> tuple[_Chunk, bool]:
     """The chunk, and whether it is JSON by the strict rules. Raises DecodeError if it is not by the lax ones either."""
@@ -252,7 +185,7 @@ def _decode(payload: bytes) -> tuple[_Chunk, bool]:
 
 
 def _texts(delta: _Delta | None) -> list[bytes]:
-    """The generated strings of a chunk, in JSON, with their quotes."""
+    """The generated strings of a chunk, in JSON, with their quotes; or lists of parts, as Mistral's thoughts come."""
     if delta is None:
         return []
     raws = [delta.content, delta.reasoning_content, delta.reasoning, delta.refusal]
@@ -261,4 +194,4 @@ def _texts(delta: _Delta | None) -> list[bytes]:
         if call is not None:
             raws += [call.name, call.arguments, call.input]
     texts = [bytes(raw) for raw in raws if raw is not _ABSENT]
-    return [text for text in texts if text[:1] == b'"']
+    return [text for text in texts if text[:1] in (b'"', b"[")]

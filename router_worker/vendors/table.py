@@ -23,6 +23,11 @@ from schemas.failures import FailureKind
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
+_VERTEX = (
+    "https://{GOOGLE_CLOUD_LOCATION}-aiplatform.googleapis.com/v1"
+    "/projects/{GOOGLE_CLOUD_PROJECT}/locations/{GOOGLE_CLOUD_LOCATION}"
+)
+
 # A row's own list of what it refuses is kept to fields that do not shape the answer: a field that does is better
 # refused by the vendor, in words that reach the client, than silently ignored.
 _ROWS = (
@@ -32,9 +37,14 @@ _ROWS = (
         api_key_env="OPENAI_API_KEY",
         # Its reasoning models refuse max_tokens; all take max_completion_tokens. Another service tier has another price
         # than the catalogue's, so it would be billed wrongly.
-        quirks=Quirks(cap_field="max_completion_tokens", dropped=frozenset({"service_tier"})),
+        quirks=Quirks(cap_field="max_completion_tokens", dropped=frozenset({"service_tier"}), responses=True),
     ),
-    VendorRow(name="zai", base_url="https://api.z.ai/api/paas/v4", api_key_env="ZAI_API_KEY"),
+    VendorRow(
+        name="zai",
+        base_url="https://api.z.ai/api/paas/v4",
+        api_key_env="ZAI_API_KEY",
+        quirks=Quirks(reasoning="thinking", thoughts="reasoning_content"),
+    ),
     VendorRow(
         name="mistral",
         base_url="https://api.mistral.ai/v1",
@@ -45,9 +55,25 @@ _ROWS = (
             stream_usage="always",
             renamed={"seed": "random_seed"},
             dropped=frozenset({"metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store", "user"}),
+            tool_choice_required="any",
+            short_tool_call_ids=True,
+            fim_path="/fim/completions",
+            embeddings_renamed={"dimensions": "output_dimension"},
+            thoughts="thinking_parts",
+            documents="document_url",
+            top_k=True,
+            prefix_field="prefix",
+            # Error 3230, "Unexpected role 'user' after role 'tool'", otherwise.
+            after_tool_results="OK.",
         ),
     ),
-    VendorRow(name="deepseek", base_url="https://api.deepseek.com", api_key_env="DEEPSEEK_API_KEY"),
+    VendorRow(
+        name="deepseek",
+        base_url="https://api.deepseek.com",
+        api_key_env="DEEPSEEK_API_KEY",
+        # In a turn with tool calls it answers 400 if its reasoning does not come back.
+        quirks=Quirks(reasoning="thinking_and_effort", thoughts="reasoning_content"),
+    ),
     VendorRow(
         name="xai",
         base_url="https://api.x.ai/v1",
@@ -61,12 +87,17 @@ _ROWS = (
         api_key_env="GROQ_API_KEY",
         quirks=Quirks(cap_field="max_completion_tokens", dropped=frozenset({"service_tier"})),
     ),
-    VendorRow(name="together", base_url="https://api.together.xyz/v1", api_key_env="TOGETHER_API_KEY"),
+    VendorRow(
+        name="together",
+        base_url="https://api.together.xyz/v1",
+        api_key_env="TOGETHER_API_KEY",
+        quirks=Quirks(top_k=True),
+    ),
     VendorRow(
         name="fireworks",
         base_url="https://api.fireworks.ai/inference/v1",
         api_key_env="FIREWORKS_API_KEY",
-        quirks=Quirks(dropped=frozenset({"service_tier"})),
+        quirks=Quirks(dropped=frozenset({"service_tier"}), top_k=True),
     ),
     VendorRow(name="arcee", base_url="https://api.arcee.ai/api/v1", api_key_env="ARCEE_API_KEY"),
     VendorRow(
@@ -74,7 +105,61 @@ _ROWS = (
         base_url="https://openrouter.ai/api/v1",
         api_key_env="OPENROUTER_API_KEY",
         # 403 is its moderation speaking of the prompt, not of the key.
-        quirks=Quirks(dropped=frozenset({"service_tier"}), kind_of_status={403: FailureKind.VENDOR_REFUSED_REQUEST}),
+        quirks=Quirks(
+            dropped=frozenset({"service_tier"}),
+            kind_of_status={403: FailureKind.VENDOR_REFUSED_REQUEST},
+            reasoning="object",
+            thoughts="reasoning",
+            top_k=True,
+            cache_control=True,
+        ),
+    ),
+    VendorRow(
+        name="anthropic",
+        base_url="https://api.anthropic.com/v1",
+        api_key_env="ANTHROPIC_API_KEY",
+        wire="anthropic",
+        key_header="x-api-key",
+        key_prefix="",
+    ),
+    VendorRow(
+        name="gemini",
+        base_url="https://generativelanguage.googleapis.com/v1beta",
+        api_key_env="GEMINI_API_KEY",
+        wire="gemini",
+        key_header="x-goog-api-key",
+        key_prefix="",
+    ),
+    VendorRow(
+        name="bedrock",
+        base_url="https://bedrock-runtime.{AWS_REGION}.amazonaws.com",
+        api_key_env="AWS_BEARER_TOKEN_BEDROCK",
+        wire="bedrock",
+        auth="aws",
+        region="{AWS_REGION}",
+    ),
+    VendorRow(name="cohere", base_url="https://api.cohere.com", api_key_env="COHERE_API_KEY", wire="cohere"),
+    VendorRow(
+        name="azure",
+        base_url="https://{AZURE_OPENAI_RESOURCE}.openai.azure.com/openai/v1",
+        api_key_env="AZURE_OPENAI_API_KEY",
+        key_header="api-key",
+        key_prefix="",
+        quirks=Quirks(cap_field="max_completion_tokens", dropped=frozenset({"service_tier"}), responses=True),
+    ),
+    VendorRow(
+        name="vertex",
+        base_url=_VERTEX,
+        api_key_env="VERTEX_ACCESS_TOKEN",
+        wire="gemini_vertex",
+        auth="google",
+    ),
+    VendorRow(
+        name="vertex-anthropic",
+        base_url=_VERTEX,
+        api_key_env="VERTEX_ACCESS_TOKEN",
+        wire="anthropic_vertex",
+        auth="google",
     ),
 )
 BUILT_IN: Mapping[str, VendorRow] = {row.name: row for row in _ROWS}

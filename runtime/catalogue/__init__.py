@@ -1,1 +1,1 @@
-"""The catalogue's files and how they are read: `models.toml` is built in, an operator's files are laid over it."""
+"""The catalogue's files and their reader: `models.json` is built, `overrides.toml` and operators' files go on top."""

@@ -1,4 +1,7 @@
-"""TOML files → `schemas.catalogue.Catalogue`. Every problem at once, each with its file, model and field.
+"""The built models and TOML files over them → `schemas.catalogue.Catalogue`.
+
+`models.json` is written by `make catalogue` and read in one go. Over it lie our own `overrides.toml` and the operator's
+files, in the same form and with every problem told at once, each with its file, model and field:
 
     [models."my-model"]                  # the model's id, in lower case
     name = "My Model"
@@ -12,25 +15,36 @@
     capabilities = ["streaming", "tools"]
     prices = [{ start = 2026-01-01, input = "0", output = "0", source = "own hardware" }]
 
-Of files that define the same model the last wins, with the whole model. Money is USD per million tokens, as a string: a
-float would round before anybody could count.
+Of files that define the same model the last wins, with the whole model. A further name (alias) of a built model gives
+way to a model in these files that is called so; any other name that two models claim is a problem. Money is USD per
+million tokens, as a string: a float would round before anybody could count.
 """
 
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from schemas.catalogue import Catalogue, Model, Price, Route
+from schemas.catalogue import Catalogue, Model, Price, PriceTier, Route
 
-BUILT_IN_FILE = Path(__file__).with_name("models.toml")
+BUILT_FILE = Path(__file__).with_name("models.json")
+OVERRIDES_FILE = Path(__file__).with_name("overrides.toml")
 
 _MODEL_ID = re.compile(r"[^\sA-Z]+")
 _StructT = TypeVar("_StructT", bound=msgspec.Struct)
+
+
+class BuiltModels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The form of `models.json`; the builder answers for its sense. `read_on`: when the sources were taken."""
+
+    sources: tuple[str, ...]
+    read_on: date
+    models: tuple[Model, ...]
 
 
 class InvalidCatalogue(Exception):
@@ -42,22 +56,40 @@ class InvalidCatalogue(Exception):
 
 
 def load_catalogue(overlay_files: Iterable[str | Path]) -> Catalogue:
-    """The built-in models with the files' models over them. Raises InvalidCatalogue."""
+    """The built models with our overrides and then the files' models over them. Raises InvalidCatalogue."""
     problems: list[str] = []
     documents: list[tuple[str, Mapping[str, Any]]] = []
-    for path in (BUILT_IN_FILE, *map(Path, overlay_files)):
+    built: tuple[Model, ...] = ()
+    try:
+        built = read_built(BUILT_FILE).models
+    except OSError as error:
+        problems.append(f"{BUILT_FILE}: {error.strerror}")
+    except msgspec.DecodeError as error:
+        problems.append(f"{BUILT_FILE}: {error}")
+    for path in (OVERRIDES_FILE, *map(Path, overlay_files)):
         try:
             documents.append((str(path), tomllib.loads(path.read_text(encoding="utf-8"))))
         except OSError as error:
             problems.append(f"{path}: {error.strerror}")
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             problems.append(f"{path}: {error}")
-    return build_catalogue(documents, problems)
+    return build_catalogue(documents, problems, built)
 
 
-def build_catalogue(documents: Iterable[tuple[str, Mapping[str, Any]]], problems: list[str]) -> Catalogue:
-    """Pure: parsed files, each with its name for messages, and the problems so far. Raises InvalidCatalogue."""
-    models: dict[str, tuple[str, Model]] = {}
+def read_built(path: Path) -> BuiltModels:
+    """Raises OSError and msgspec.DecodeError."""
+    return msgspec.json.decode(path.read_bytes(), type=BuiltModels)
+
+
+def build_catalogue(
+    documents: Iterable[tuple[str, Mapping[str, Any]]], problems: list[str], built: Iterable[Model] = ()
+) -> Catalogue:
+    """Pure: parsed files, each with its name for messages, the problems so far, and models to lay them over.
+
+    Raises InvalidCatalogue.
+    """
+    models: dict[str, tuple[str, Model]] = {model.model_id: (BUILT_FILE.name, model) for model in built}
+    written: set[str] = set()
     for file, document in documents:
         problems += [f"{file}: {name}: there is no such table" for name in document if name != "models"]
         tables = document.get("models", {})
@@ -68,6 +100,8 @@ def build_catalogue(documents: Iterable[tuple[str, Mapping[str, Any]]], problems
             model = _read_model(model_id, table, f"{file}: {model_id}", problems)
             if model is not None:
                 models[model_id] = (file, model)
+                written.add(model_id)
+    _give_way(models, written)
     _refuse_duplicate_names(models, problems)
     if problems:
         raise InvalidCatalogue(problems)
@@ -106,13 +140,26 @@ def _read_routes(value: Any, where: str, problems: list[str]) -> tuple[Route, ..
 
 def _read_prices(value: Any, where: str, problems: list[str]) -> tuple[Price, ...]:
     prices = [
-        _read_struct(Price, table, f"{where}[{number}]", problems, {})
+        _read_struct(Price, table, f"{where}[{number}]", problems, {}, tiers=_read_tiers)
         for number, table in enumerate(_list(value, where, problems))
     ]
     whole = sorted((price for price in prices if price is not None), key=lambda price: price.start)
     starts = [price.start for price in whole]
     problems += [
         f"{where}: two prices start on {start}" for start in sorted({s for s in starts if starts.count(s) > 1})
+    ]
+    return tuple(whole)
+
+
+def _read_tiers(value: Any, where: str, problems: list[str]) -> tuple[PriceTier, ...]:
+    tiers = [
+        _read_struct(PriceTier, table, f"{where}[{number}]", problems, {})
+        for number, table in enumerate(_list(value, where, problems))
+    ]
+    whole = sorted((tier for tier in tiers if tier is not None), key=lambda tier: tier.above_input_tokens)
+    bounds = [tier.above_input_tokens for tier in whole]
+    problems += [
+        f"{where}: two tiers begin above {bound}" for bound in sorted({b for b in bounds if bounds.count(b) > 1})
     ]
     return tuple(whole)
 
@@ -174,11 +221,24 @@ def _list(value: Any, where: str, problems: list[str]) -> list[Any]:
     return value
 
 
+def _give_way(models: dict[str, tuple[str, Model]], written: set[str]) -> None:
+    """Else a new build, with one more name in it, could keep an operator's own model from loading."""
+    taken = {name for model_id in written for name in _names(models[model_id][1])}
+    for model_id, (file, model) in models.items():
+        if model_id not in written and not taken.isdisjoint(alias.lower() for alias in model.aliases):
+            left = tuple(alias for alias in model.aliases if alias.lower() not in taken)
+            models[model_id] = (file, msgspec.structs.replace(model, aliases=left))
+
+
+def _names(model: Model) -> set[str]:
+    names = (model.model_id, f"{model.provider}/{model.model_id}", model.name, *model.aliases)
+    return {name.lower() for name in names}
+
+
 def _refuse_duplicate_names(models: Mapping[str, tuple[str, Model]], problems: list[str]) -> None:
     owners: dict[str, str] = {}
     for model_id, (file, model) in models.items():
-        names = {model_id, f"{model.provider}/{model_id}", model.name, *model.aliases}
-        for name in sorted({name.lower() for name in names}):
+        for name in sorted(_names(model)):
             owner = owners.setdefault(name, model_id)
             if owner != model_id:
                 problems.append(f"{file}: {model_id}: the name {name!r} is that of {owner!r} already")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("ingress", "router_worker", "billing_consumer")
-PACKAGES = ("tollhouse", *SERVICES, "runtime", "schemas", "deploy")
+PACKAGES = ("tollhouse", *SERVICES, "runtime", "schemas", "deploy", "catalogue_build")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,12 @@ import pytest
 from tests.architecture.source import SERVICES, Module, modules, modules_in, reachable
 
 # From the top down. A package may import those after it, never those before it.
-LAYERS: tuple[tuple[str, ...], ...] = (("tollhouse", "deploy.local"), SERVICES, ("runtime",), ("schemas",))
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("tollhouse", "deploy.local", "catalogue_build"),
+    SERVICES,
+    ("runtime",),
+    ("schemas",),
+)
 
 IO_LIBRARIES = ("aiohttp", "aiokafka", "clickhouse_connect")
 

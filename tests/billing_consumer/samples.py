@@ -31,7 +31,7 @@ def attempt_event(
         started_at_ms=started_at_ms,
         ended_at_ms=started_at_ms + 700,
         outcome="completed",
-        tokens=TokenCounts(input=100, cached_input=40, cache_write=3, output=20, reasoning=5),
+        tokens=TokenCounts(input=100, cached_input=40, cache_write=3, cache_write_1h=2, output=20, reasoning=5),
         cost_pico_usd=cost_pico_usd,
         estimated=False,
         price_id="vendor-1/vendor-model-1@2026-01-01",

@@ -42,8 +42,9 @@ def test_every_fact_of_an_attempt_is_in_its_row() -> None:
     ):  # fmt: skip
         assert row[name] == getattr(ATTEMPT, name), name
     assert (row["started_at"], row["ended_at"]) == (START_MS, START_MS + 700)
-    tokens = [row[f"{name}_tokens"] for name in ("input", "cached_input", "cache_write", "output", "reasoning")]
-    assert tokens == [100, 40, 3, 20, 5]
+    kinds = ("input", "cached_input", "cache_write", "cache_write_1h", "output", "reasoning")
+    tokens = [row[f"{kind}_tokens"] for kind in kinds]
+    assert tokens == [100, 40, 3, 2, 20, 5]
     assert str(row["cost_usd"]) == "1.234567890123"
     assert (row["failure"], row["vendor_request_id"], row["estimated"]) == ("vendor_error", "v-9", True)
     assert (row["sign"], row["kafka_partition"], row["kafka_offset"], row["origin"]) == (1, 3, 99, "worker")

@@ -1,4 +1,4 @@
-"""The built-in catalogue, an operator's files over it, and their mistakes."""
+"""Operators' files over the built-in catalogue, and their mistakes. What is built in: test_built_in.py."""
 
 from datetime import date
 from decimal import Decimal
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from router_worker.vendors.table import BUILT_IN
+from runtime.catalogue import loader
 from runtime.catalogue.loader import InvalidCatalogue, load_catalogue
-from schemas.catalogue import Catalogue, Price
+from schemas.catalogue import Catalogue, PriceTier
 
 MINE = """
 [models.mine]
@@ -27,6 +27,7 @@ prices = [
   { start = 2026-01-01, input = "0.1", output = "1", cached_input = "0.01", source = "s" },
 ]
 """
+TIER = '{ above_input_tokens = 9, input = "1", output = "1" }'
 
 
 def load(tmp_path: Path, *texts: str) -> Catalogue:
@@ -41,29 +42,6 @@ def problems(tmp_path: Path, *texts: str) -> list[str]:
     with pytest.raises(InvalidCatalogue) as raised:
         load(tmp_path, *texts)
     return [problem.replace(f"{tmp_path}/", "") for problem in raised.value.problems]
-
-
-def test_the_seed_model() -> None:
-    model = load_catalogue([]).find("GLM-4-32B-0414-128K")
-    assert model is not None
-    assert (model.model_id, model.provider) == ("glm-4-32b-0414-128k", "zai")
-    (route,) = model.routes
-    assert (route.vendor, route.context_tokens, route.zero_data_retention) == ("zai", 128_000, False)
-    assert route.capabilities == {"streaming", "tools", "tool_choice"}
-    assert route.price_at(date(2026, 11, 22)) == Price(
-        start=date(2025, 1, 1), input=Decimal("0.10"), output=Decimal("0.10"), source="genai-prices 0.2.3"
-    )
-
-
-def test_the_built_in_catalogue_is_sound() -> None:
-    catalogue = load_catalogue([])
-    assert len(catalogue.models) > 12
-    for model in catalogue.models:
-        for route in model.routes:
-            assert route.vendor in BUILT_IN
-            assert route.max_output_tokens <= route.context_tokens
-            assert all(price.source.startswith("genai-prices ") for price in route.prices)
-    assert any(len(model.routes) > 2 for model in catalogue.models)
 
 
 def test_an_overlay_adds_models_and_prices_are_in_order(tmp_path: Path) -> None:
@@ -81,6 +59,93 @@ def test_the_last_file_wins_with_the_whole_model(tmp_path: Path) -> None:
     model = load(tmp_path, MINE, MINE.replace('"Mine"', '"Newer"').replace("aliases", "# aliases")).find("mine")
     assert model is not None
     assert (model.name, model.aliases) == ("Newer", ())
+
+
+def test_a_built_models_further_name_gives_way_to_an_operators_model(tmp_path: Path) -> None:
+    built = load_catalogue([]).find("gpt-4o-mini-2024-07-18")
+    assert built is not None
+    assert built.model_id == "gpt-4o-mini"
+    catalogue = load(tmp_path, MINE.replace('"my-alias"', '"GPT-4o-mini-2024-07-18"'))
+    for name, model_id in (("gpt-4o-mini-2024-07-18", "mine"), ("gpt-4o-mini", "gpt-4o-mini")):
+        found = catalogue.find(name)
+        assert found is not None
+        assert found.model_id == model_id
+
+
+def test_a_built_model_is_replaced_with_all_its_routes(tmp_path: Path) -> None:
+    catalogue = load(tmp_path, MINE.replace("models.mine", 'models."gpt-4o"'))
+    model = catalogue.find("gpt-4o")
+    assert model is not None
+    assert [route.vendor for route in model.routes] == ["v"]
+    assert [each.model_id for each in catalogue.models].count("gpt-4o") == 1
+
+
+def test_every_field_can_be_written_by_hand(tmp_path: Path) -> None:
+    whole = """
+[models.whole]
+name = "Whole"
+provider = "me"
+kind = "speech"
+[[models.whole.routes]]
+vendor = "v"
+vendor_model = "m"
+context_tokens = 10
+max_output_tokens = 5
+capabilities = []
+zero_data_retention = true
+region = "eu"
+status = "preview"
+facts_from = "me, today"
+[[models.whole.routes.prices]]
+start = 2026-03-01
+input = "1"
+output = "2"
+cache_write = "1.25"
+cache_write_1h = "2"
+reasoning = "3"
+batch_input = "0.5"
+batch_output = "1"
+source = "s"
+tiers = [{ above_input_tokens = 200000, input = "2", output = "3.5", cached_input = "0.2" }]
+"""
+    model = load(tmp_path, whole).find("whole")
+    assert model is not None
+    (route,) = model.routes
+    assert (model.kind, route.region, route.status, route.facts_from) == ("speech", "eu", "preview", "me, today")
+    (price,) = route.prices
+    assert (price.cache_write_1h, price.batch_output) == (Decimal(2), Decimal(1))
+    (tier,) = price.tiers
+    assert tier == PriceTier(
+        above_input_tokens=200_000, input=Decimal(2), output=Decimal("3.5"), cached_input=Decimal("0.2")
+    )
+
+
+@pytest.mark.parametrize(
+    ("tiers", "problem"),
+    [
+        ('[{ above_input_tokens = 0, input = 2.5, output = "1" }]', "tiers[0]: input: write money as a string"),
+        ('[{ above_input_tokens = 0, output = "1" }]', "tiers[0]: input: is required"),
+        ('[{ above_input_tokens = 9, input = "1", output = "1", typo = 1 }]', "tiers[0]: typo: there is no such field"),
+        (f"[{TIER}, {TIER}]", "tiers: two tiers begin above 9"),
+        (TIER, "tiers: expected a list"),
+    ],
+)
+def test_tiers_are_held_to_the_same_rules(tmp_path: Path, tiers: str, problem: str) -> None:
+    text = MINE.replace('cached_input = "0.01",', f'cached_input = "0.01", tiers = {tiers},')
+    (found,) = problems(tmp_path, text)
+    assert found.startswith("0.toml: mine: routes[0]: prices[1]: ")
+    assert problem in found
+
+
+@pytest.mark.parametrize("content", [None, b"{", b'{"sources": [], "read_on": "2026-01-01", "models": [{}]}'])
+def test_a_damaged_built_file_is_told_together_with_the_operators_mistakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    monkeypatch.setattr(loader, "BUILT_FILE", tmp_path / "models.json")
+    if content is not None:
+        (tmp_path / "models.json").write_bytes(content)
+    found = problems(tmp_path, "nonsense = 1")
+    assert [problem.split(":")[0] for problem in found] == ["models.json", "0.toml"]
 
 
 def test_all_problems_at_once_each_with_file_model_and_field(tmp_path: Path) -> None:

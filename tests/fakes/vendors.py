@@ -11,7 +11,7 @@ from deploy.local.vendors.delivery import Vendors
 from deploy.local.vendors.ledger import CallRow, Ledger
 from deploy.local.vendors.prices import load_prices
 from deploy.local.vendors.server import start_server
-from router_worker.serve import UsableVendor
+from router_worker.usable_vendor import UsableVendor
 from router_worker.vendors.row import VendorRow
 from router_worker.vendors.wires import make_vendor
 from schemas.catalogue import Model, Price, Route

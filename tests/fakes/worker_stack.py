@@ -12,9 +12,11 @@ from router_worker.failure_log import FailureLog
 from router_worker.health import RouteHealth
 from router_worker.measures import WorkerMeasures
 from router_worker.reply_pool import ReplyPool
-from router_worker.serve import Server, UsableVendor, Workbench
+from router_worker.serve import Server
 from router_worker.settings import WorkSettings
+from router_worker.usable_vendor import UsableVendor
 from router_worker.vendor_caller import VendorCaller
+from router_worker.workbench import Workbench
 from runtime.clock import SystemClock
 from runtime.lifecycle import Deadline, Supervisor
 from runtime.metrics import Metrics

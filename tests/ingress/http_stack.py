@@ -19,6 +19,7 @@ from ingress.exchange import Exchange
 from ingress.exchanges import Exchanges
 from ingress.http_api import HttpApi
 from ingress.reply_server import ReplyServer
+from ingress.request_path import RequestPath
 from ingress.request_queue import RequestQueue
 from ingress.settings import ApiSettings, ReplySettings
 from ingress.spend_view import SpendView
@@ -113,8 +114,9 @@ async def ingress_stack(**settings: Any) -> AsyncIterator[Stack]:
     spend = SpendView()
     with TemporaryDirectory() as directory:
         port_file = Path(directory) / "port"
-        api = HttpApi(
-            ApiSettings(port=0, port_file=str(port_file), **settings),
+        api_settings = ApiSettings(port=0, port_file=str(port_file), **settings)
+        path = RequestPath(
+            api_settings,
             TENANTS,
             CATALOGUE,
             SpendAdmission(spend),
@@ -123,8 +125,8 @@ async def ingress_stack(**settings: Any) -> AsyncIterator[Stack]:
             lambda: replies.url,
             clock,
             os.urandom,
-            metrics,
         )
+        api = HttpApi(api_settings, path, CATALOGUE, exchanges, clock, os.urandom, metrics)
         await api.start()
         url = port_file.read_text(encoding="utf-8").strip()
     headers = {"Authorization": f"Bearer {SECRET}"}

@@ -55,10 +55,10 @@ async def test_a_full_replica_refuses_before_it_reads_the_body() -> None:
 
 
 async def test_a_mistake_of_ours_inside_a_stream_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: object) -> bytes:
+    def broken(*_: object) -> bytes:
         raise RuntimeError("a mistake")
 
-    monkeypatch.setattr("ingress.answer.openai_chat.error_event", broken)
+    monkeypatch.setattr("ingress.surfaces.openai_chat.OpenAiChat.error_event", broken)
     async with ingress_stack() as stack, asyncio.TaskGroup() as tasks:
         call = tasks.create_task(stack.client.post(CHAT, json=chat(stream=True)))
         sent = await stack.request()

@@ -10,7 +10,8 @@ from aiokafka.errors import KafkaConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingress.surfaces.openai_chat import read_call
+from ingress.surfaces.openai_chat import OpenAiChat
+from ingress.surfaces.surface import Call
 from schemas.envelope import ENVELOPE
 from schemas.failures import Failure, FailureKind
 from tests.fakes.envelopes import envelope
@@ -283,22 +284,26 @@ _BODIES = st.one_of(
 )
 
 
+def _read(body: bytes) -> Call | Failure:
+    return OpenAiChat().read_call(body, None, streaming=False)
+
+
 @given(_BODIES)
 @settings(max_examples=400, deadline=None)
 def test_any_body_is_read_or_refused(body: bytes) -> None:
-    call = read_call(body)
+    call = _read(body)
     if isinstance(call, Failure):
         assert call.kind in (FailureKind.INVALID_JSON, FailureKind.INVALID_REQUEST)
         assert call.http_status == 400
         return
-    sent = envelope(model=call.model, max_output_tokens=call.max_output_tokens, streaming=bool(call.stream))
+    sent = envelope(model=call.model, max_output_tokens=call.max_output_tokens, streaming=call.streaming)
     assert ENVELOPE.decode(ENVELOPE.encode(sent)) == sent
 
 
 async def test_any_body_gets_an_answer_in_the_apis_shape() -> None:
     seen: list[bytes] = []
 
-    @given(_BODIES.filter(lambda body: isinstance(read_call(body), Failure) or b'"m"' not in body))
+    @given(_BODIES.filter(lambda body: isinstance(_read(body), Failure) or b'"m"' not in body))
     @settings(max_examples=100, deadline=None)
     def collect(body: bytes) -> None:
         seen.append(body)

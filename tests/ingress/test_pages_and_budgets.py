@@ -9,6 +9,7 @@ from ingress.admission import SpendAdmission
 from ingress.authenticate import authenticate
 from ingress.models_page import ModelsPage
 from ingress.spend_view import SpendView
+from ingress.surfaces.surface import bearer
 from schemas.codec import UndecodableRecord
 from schemas.failures import Failure, FailureKind
 from schemas.spend import SPEND, Scope, SpendState
@@ -37,23 +38,28 @@ async def test_models_over_http() -> None:
             assert (await response.json())["id"] == "org/deep:v1"
 
 
+def caller(authorization: str | None) -> tuple[ApiKey, Project] | Failure:
+    secret = bearer({} if authorization is None else {"Authorization": authorization})
+    return secret if isinstance(secret, Failure) else authenticate(secret, TENANTS)
+
+
 @given(st.text(max_size=20))
 def test_no_other_header_is_a_key(text: str) -> None:
     for header in (text, f"Bearer {text}", f"bearer{text}"):
-        assert isinstance(authenticate(header, TENANTS), Failure)
+        assert isinstance(caller(header), Failure)
 
 
 @given(st.binary(max_size=20))
 def test_bytes_that_are_no_text_are_no_key(raw: bytes) -> None:
-    found = authenticate("Bearer " + raw.decode("utf-8", "surrogateescape"), TENANTS)
+    found = caller("Bearer " + raw.decode("utf-8", "surrogateescape"))
     assert isinstance(found, Failure)
 
 
 def test_the_right_key() -> None:
-    found = authenticate(f"Bearer {SECRET}", TENANTS)
+    found = caller(f"Bearer {SECRET}")
     assert not isinstance(found, Failure)
     assert (found[0].api_key_id, found[1].project_id) == ("key", "proj")
-    assert authenticate(None, TENANTS) == Failure(kind=FailureKind.MISSING_API_KEY)
+    assert caller(None) == Failure(kind=FailureKind.MISSING_API_KEY)
 
 
 def spent(view: SpendView, scope: Scope, scope_id: str, pico_usd: int) -> None:

@@ -9,12 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router_worker.vendors.gateway_fields import GATEWAY_FIELDS
+from router_worker.vendors.vendor import VendorCall, VendorRequest
 from tests.router_worker.openai_samples import call, vendor
 
 
 def built(body: bytes | dict[str, Any], name: str = "openai", **changes: Any) -> bytes:
     data = body if isinstance(body, bytes) else orjson.dumps(body)
-    return vendor(name).build_request(call(data, **changes)).body
+    request = vendor(name).build_request(call(data, **changes))
+    assert isinstance(request, VendorRequest)
+    return request.body
 
 
 def test_only_the_model_changes_and_every_other_byte_stays() -> None:
@@ -94,13 +97,19 @@ def test_a_service_tier_is_not_passed_on_because_its_price_is_not_in_the_catalog
     assert b"service_tier" not in built({"model": "m", "service_tier": "priority"})
 
 
+def request_of(given: VendorCall) -> VendorRequest:
+    request = vendor().build_request(given)
+    assert isinstance(request, VendorRequest)
+    return request
+
+
 def test_headers() -> None:
-    headers = vendor().build_request(call(attempt_id="r.0.1", streaming=True)).headers
+    headers = request_of(call(attempt_id="r.0.1", streaming=True)).headers
     assert headers["Authorization"] == "Bearer secret"
     assert headers["X-Tollhouse-Attempt-Id"] == "r.0.1"
     assert headers["Accept"] == "text/event-stream"
-    assert "Authorization" not in vendor().build_request(call(api_key=None)).headers
-    assert vendor().build_request(call()).url_path == "/chat/completions"
+    assert "Authorization" not in request_of(call(api_key=None)).headers
+    assert request_of(call()).url_path == "/chat/completions"
 
 
 _JSON = st.recursive(

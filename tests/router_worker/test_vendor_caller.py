@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from router_worker.call_result import CallResult
-from router_worker.serve import UsableVendor
 from router_worker.settings import WorkSettings
 from router_worker.stream import Stream
+from router_worker.usable_vendor import UsableVendor
 from router_worker.vendor_caller import VendorCaller
 from router_worker.vendors.vendor import VendorCall
 from runtime.clock import SystemClock

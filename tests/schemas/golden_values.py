@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.codec import RecordCodec
 from schemas.dead_letter import DEAD_LETTER, DeadLetter
-from schemas.envelope import ENVELOPE, Attribution, RequestEnvelope
+from schemas.envelope import ENVELOPE, Attribution, RequestEnvelope, RoutingOptions
 from schemas.failures import Failure, FailureKind
 from schemas.frames import (
     CLAIM_DECODER,
@@ -60,6 +60,28 @@ _PLAIN_ENVELOPE = RequestEnvelope(
     streaming=False,
     max_output_tokens=None,
     body="inline",
+)
+
+_FULL_ENVELOPE = RequestEnvelope(
+    request_id="req_0193a0b1c2d3aabbccddeeff00112233aabb",
+    stream_id=2**64 - 1,
+    reply_url="ws://ingress-0.ingress:9001/reply",
+    token="0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    delivery=1,
+    accepted_at_ms=1763800000000,
+    deadline_ms=1763800600000,
+    attribution=Attribution(
+        organization_id="org_1",
+        project_id="prj_1",
+        api_key_id="key_1",
+        customer_id="customer é 1",
+        tags={"team": "search", "run": "42"},
+    ),
+    surface="openai.chat",
+    model="gpt-4o-mini",
+    streaming=True,
+    max_output_tokens=256,
+    body="held",
 )
 
 _SECOND_ATTEMPT = AttemptEvent(
@@ -133,6 +155,11 @@ _FULL_USAGE = UsageRecord(
     ),
     repeat=True,
 )
+
+
+def _with_1h(attempt: AttemptEvent) -> AttemptEvent:
+    return msgspec.structs.replace(attempt, tokens=msgspec.structs.replace(attempt.tokens, cache_write_1h=4))
+
 
 _LOST_USAGE = UsageRecord(
     request_id="req_2",
@@ -216,30 +243,23 @@ _NO_ENVELOPE = DeadLetter(
 )
 
 RECORDS: dict[str, Any] = {
-    "envelope/v1/full.json": RequestEnvelope(
-        request_id="req_0193a0b1c2d3aabbccddeeff00112233aabb",
-        stream_id=2**64 - 1,
-        reply_url="ws://ingress-0.ingress:9001/reply",
-        token="0f1e2d3c4b5a69788796a5b4c3d2e1f0",
-        delivery=1,
-        accepted_at_ms=1763800000000,
-        deadline_ms=1763800600000,
-        attribution=Attribution(
-            organization_id="org_1",
-            project_id="prj_1",
-            api_key_id="key_1",
-            customer_id="customer é 1",
-            tags={"team": "search", "run": "42"},
+    "envelope/v1/full_at_first.json": _FULL_ENVELOPE,
+    "envelope/v1/full.json": msgspec.structs.replace(
+        _FULL_ENVELOPE,
+        surface="anthropic.messages",
+        routing=RoutingOptions(
+            fallback_models=("gpt-4o", "claude-haiku-4-5"),
+            vendors=("azure", "openai"),
+            zero_data_retention=True,
+            include_metadata=True,
         ),
-        surface="openai.chat",
-        model="gpt-4o-mini",
-        streaming=True,
-        max_output_tokens=256,
-        body="held",
     ),
     "envelope/v1/older.json": _PLAIN_ENVELOPE,
     "envelope/v1/newer_minor.json": _PLAIN_ENVELOPE,
-    "usage/v1/full.json": _FULL_USAGE,
+    "usage/v1/full_at_first.json": _FULL_USAGE,
+    "usage/v1/full.json": msgspec.structs.replace(
+        _FULL_USAGE, attempts=(_FULL_USAGE.attempts[0], _with_1h(_FULL_USAGE.attempts[1]))
+    ),
     "usage/v1/attempt_lost.json": _LOST_USAGE,
     "usage/v1/request_only.json": _REFUSED_USAGE,
     "usage/v1/older.json": _OLDER_USAGE,
@@ -277,7 +297,17 @@ PAYLOADS: dict[str, Any] = {
     ),
     "claim/v1/older.json": _PLAIN_CLAIM,
     "claim/v1/newer_minor.json": _PLAIN_CLAIM,
-    "head/v1/full.json": _HEAD,
+    "head/v1/full_at_first.json": _HEAD,
+    "head/v1/full.json": Head(
+        status=200,
+        content_type="application/json",
+        model="gpt-4o-mini",
+        vendor="openai",
+        attempts=2,
+        vendor_ms=1204,
+        cost_pico_usd=136500000,
+        dropped=("seed", "metadata"),
+    ),
     "head/v1/newer_minor.json": _HEAD,
     "end/v1/full.json": _END,
     "end/v1/newer_minor.json": _END,

@@ -33,6 +33,8 @@ _COMMON = frozenset(
         "prompt_tokens",
         "completion_tokens",
         "cached_tokens",
+        "cache_write_tokens",
+        "cache_write_1h_tokens",
         "reasoning_tokens",
         "no_usage",
     }
@@ -71,8 +73,9 @@ class BehaviourError(ValueError):
 class Params(msgspec.Struct, frozen=True):
     """Parameters as written in a model name; None means: computed from the request.
 
-    `prompt_tokens`, `cached_tokens`, `completion_tokens` and `reasoning_tokens` fix the figure that is reported
-    and charged, even against the caller's own token cap: so a vendor that oversteps can be had too.
+    `prompt_tokens`, `cached_tokens`, `cache_write_tokens`, `cache_write_1h_tokens`, `completion_tokens` and
+    `reasoning_tokens` fix the figure that is reported and charged, even against the caller's own token cap: so a vendor
+    that oversteps can be had too.
     """
 
     chunks: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
@@ -81,6 +84,8 @@ class Params(msgspec.Struct, frozen=True):
     prompt_tokens: _Tokens | None = None
     completion_tokens: _Tokens | None = None
     cached_tokens: _Tokens = 0
+    cache_write_tokens: _Tokens | None = None
+    cache_write_1h_tokens: _Tokens | None = None
     reasoning_tokens: _Tokens = 0
     no_usage: bool = False
     code: _ErrorStatus = 500
@@ -132,8 +137,9 @@ def parse_behaviour(model: str) -> Behaviour:
         params = msgspec.convert(raw, Params, strict=False)
     except msgspec.ValidationError as invalid:
         raise BehaviourError(str(invalid).replace("$.", "")) from None
-    if params.prompt_tokens is not None and params.cached_tokens > params.prompt_tokens:
-        raise BehaviourError("cached_tokens is a part of prompt_tokens and cannot be more")
+    cache = params.cached_tokens + (params.cache_write_tokens or 0) + (params.cache_write_1h_tokens or 0)
+    if params.prompt_tokens is not None and cache > params.prompt_tokens:
+        raise BehaviourError("cached_tokens and cache writes are a part of prompt_tokens and cannot be more")
     if params.completion_tokens is not None and params.reasoning_tokens > params.completion_tokens:
         raise BehaviourError("reasoning_tokens is a part of completion_tokens and cannot be more")
     return Behaviour(name, kind, params, params.ttft_ms / 1000, params.gap_ms / 1000)

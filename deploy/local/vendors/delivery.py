@@ -6,14 +6,16 @@ in the ledger.
 
 import asyncio
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 from aiohttp import HttpVersion11, web
 
+from deploy.local.vendors.ask import Ask
 from deploy.local.vendors.behaviour import Behaviour, BehaviourError, parse_behaviour
-from deploy.local.vendors.generation import Ask, Plan
+from deploy.local.vendors.generation import Plan
 from deploy.local.vendors.ledger import Call, Ledger
 from deploy.local.vendors.prices import ModelPrice, PriceTable
-from deploy.local.vendors.wire import Frames, Refused, Wire
+from deploy.local.vendors.wire import Frames, Incoming, Refused, Wire
 
 ATTEMPT_ID_HEADER = "X-Tollhouse-Attempt-Id"
 IDEMPOTENCY_KEY_HEADER = "Idempotency-Key"
@@ -40,7 +42,10 @@ class Vendors:
         self._flaky_calls.clear()
         return self.ledger.clear()
 
-    async def call(self, request: web.BaseRequest, wire: Wire, vendor: str) -> web.StreamResponse:
+    async def call(
+        self, request: web.BaseRequest, wire: Wire, vendor: str, path_params: Mapping[str, str]
+    ) -> web.StreamResponse:
+        """`path_params` still percent-encoded."""
         headers = request.headers
         ledger = self.ledger
         call = ledger.open(vendor, headers.get(ATTEMPT_ID_HEADER), headers.get(IDEMPOTENCY_KEY_HEADER))
@@ -49,11 +54,11 @@ class Vendors:
                 body = await request.read()
             except web.HTTPRequestEntityTooLarge:
                 raise Refused(413, "The body of the request is too large.") from None
-            ask, behaviour = self._accept(call, wire, headers, body)
+            ask, behaviour = self._accept(call, wire, _incoming(request, path_params, body))
             return await self._answer(request, wire, call, ask, behaviour)
         except Refused as refused:
             ledger.close(call, "error", refused.status)
-            return _error_response(wire, refused)
+            return _error_response(call, wire, refused)
         except asyncio.CancelledError:
             ledger.close(call, "hung_up", call.status)
             raise
@@ -65,12 +70,12 @@ class Vendors:
             # Only a defect of the simulator leaves a call open here; aiohttp answers it with a plain 500.
             ledger.close(call, "error", 500)
 
-    def _accept(self, call: Call, wire: Wire, headers: Mapping[str, str], body: bytes) -> tuple[Ask, Behaviour]:
+    def _accept(self, call: Call, wire: Wire, incoming: Incoming) -> tuple[Ask, Behaviour]:
         try:
-            wire.authorize(headers.get("Authorization"), headers.get("Content-Type"))
-            ask = wire.decode(body)
+            wire.authorize(incoming)
+            ask = wire.decode(incoming)
         except Refused:
-            call.model, call.stream = wire.peek(body)
+            call.model, call.stream = wire.peek(incoming)
             raise
         call.model = ask.model
         call.stream = ask.stream
@@ -99,7 +104,7 @@ class Vendors:
             await _silence()
         if kind == "slow-headers":
             await asyncio.sleep(behaviour.params.delay_ms / 1000)
-        refusal = self._refusal(behaviour, call.vendor, ask)
+        refusal = self._refusal(behaviour, wire, call.vendor, ask)
         if refusal is not None:
             await asyncio.sleep(behaviour.ttft_s)
             raise refusal
@@ -107,8 +112,8 @@ class Vendors:
             await asyncio.sleep(behaviour.ttft_s)
             self.ledger.close(call, "error", 200)
             if ask.stream:
-                return _response(call, wire.garbage_events, wire.stream_content_type)
-            return _response(call, wire.garbage_body, "application/json")
+                return _response(call, wire, wire.garbage_events, wire.stream_content_type)
+            return _response(call, wire, wire.garbage_body, "application/json")
 
         plan = Plan(behaviour, ask)
         usage_sent = not behaviour.params.no_usage and wire.sends_usage(ask)
@@ -117,26 +122,26 @@ class Vendors:
         if ask.stream:
             frames = wire.frames(answer_id, created, ask, plan, usage_sent)
             if behaviour.ttft_s or behaviour.gap_s or kind in _FAULTS_WITHIN_THE_ANSWER or _is_long(plan):
-                return await self._stream(request, wire, call, behaviour, plan, frames, usage_sent)
-            _begin(call, plan)
+                return await self._stream(request, wire, call, behaviour, ask, plan, frames, usage_sent)
+            _begin(call, ask, plan)
             self._complete(call, plan, usage_sent)
             events = [frames.opening(), *map(frames.piece, range(len(plan.pieces))), frames.closing()]
-            burst = _response(call, b"".join(events), wire.stream_content_type)
+            burst = _response(call, wire, b"".join(events), wire.stream_content_type)
             if request.version >= HttpVersion11:
                 burst.enable_chunked_encoding()
             return burst
-        await _generate_silently(call, behaviour, plan)
+        await _generate_silently(call, behaviour, ask, plan)
         if kind == "error-in-stream":
             # Failed before anything was sent: an error status, which costs nothing like any other.
-            call.prompt_tokens = call.cached_tokens = call.completion_tokens = call.reasoning_tokens = 0
+            _forget(call)
             raise Refused(500, "The simulated vendor failed while generating.")
         body = wire.reply(answer_id, created, ask, plan, usage_sent)
         if kind in _FAULTS_WITHIN_THE_ANSWER:
             return await self._half_answer(request, call, kind, body)
         self._complete(call, plan, usage_sent)
-        return _response(call, body, "application/json")
+        return _response(call, wire, body, "application/json")
 
-    def _refusal(self, behaviour: Behaviour, vendor: str, ask: Ask) -> Refused | None:
+    def _refusal(self, behaviour: Behaviour, wire: Wire, vendor: str, ask: Ask) -> Refused | None:
         params = behaviour.params
         match behaviour.kind:
             case "status":
@@ -149,10 +154,9 @@ class Vendors:
                     message = f"The simulated vendor fails call {count} (every {params.every})."
                     return Refused(params.code, message, retry_after_s=params.retry_after_s)
             case "context-length":
-                message = f"This model's maximum context length is 1 token, the messages have {ask.prompt_tokens}."
-                return Refused(400, message, param="messages", code="context_length_exceeded")
+                return wire.too_long(ask.prompt_tokens)
             case "bad-key":
-                return Refused(401, "Incorrect API key provided.")
+                return wire.wrong_key()
         return None
 
     def _complete(self, call: Call, plan: Plan, usage_sent: bool) -> None:
@@ -166,6 +170,7 @@ class Vendors:
         wire: Wire,
         call: Call,
         behaviour: Behaviour,
+        ask: Ask,
         plan: Plan,
         frames: Frames,
         usage_sent: bool,
@@ -179,7 +184,7 @@ class Vendors:
         await response.prepare(request)
         if behaviour.ttft_s:
             await asyncio.sleep(behaviour.ttft_s)
-        _begin(call, plan)
+        _begin(call, ask, plan)
         count = len(plan.pieces)
         if gap_s:
             opening = frames.opening()
@@ -187,8 +192,10 @@ class Vendors:
                 if index:
                     await asyncio.sleep(first_at + index * gap_s - loop.time())
                 _progress(call, plan, index + 1)
-                await response.write(opening + frames.piece(index))
+                event = opening + frames.piece(index)
                 opening = b""
+                if event:
+                    await response.write(event)
             await asyncio.sleep(first_at + count * gap_s - loop.time())
         else:
             opening = await _write_burst(response, call, plan, frames)
@@ -235,11 +242,11 @@ async def _silence() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-async def _generate_silently(call: Call, behaviour: Behaviour, plan: Plan) -> None:
+async def _generate_silently(call: Call, behaviour: Behaviour, ask: Ask, plan: Plan) -> None:
     """Generation of an answer that is sent as a whole; a caller who leaves pays for the gaps that had passed."""
     if behaviour.ttft_s:
         await asyncio.sleep(behaviour.ttft_s)
-    _begin(call, plan)
+    _begin(call, ask, plan)
     count = len(plan.pieces)
     if behaviour.gap_s and count:
         loop = asyncio.get_running_loop()
@@ -268,9 +275,18 @@ async def _write_burst(response: web.StreamResponse, call: Call, plan: Plan, fra
     return b"".join(pending)
 
 
-def _begin(call: Call, plan: Plan) -> None:
+def _begin(call: Call, ask: Ask, plan: Plan) -> None:
+    if ask.task == "count":
+        return
     call.prompt_tokens = plan.prompt_tokens
     call.cached_tokens = plan.cached_tokens
+    call.cache_write_tokens = plan.cache_write_tokens
+    call.cache_write_1h_tokens = plan.cache_write_1h_tokens
+
+
+def _forget(call: Call) -> None:
+    call.prompt_tokens = call.cached_tokens = call.completion_tokens = call.reasoning_tokens = 0
+    call.cache_write_tokens = call.cache_write_1h_tokens = 0
 
 
 def _progress(call: Call, plan: Plan, pieces_done: int) -> None:
@@ -282,13 +298,28 @@ def _is_long(plan: Plan) -> bool:
     return len(plan.pieces) * plan.choices > 256 or sum(map(len, plan.pieces)) > _BURST_BYTES
 
 
-def _response(call: Call, body: bytes, content_type: str) -> web.Response:
-    return web.Response(body=body, headers={"Content-Type": content_type, "X-Request-Id": f"req_{call.number}"})
+def _incoming(request: web.BaseRequest, path_params: Mapping[str, str], body: bytes) -> Incoming:
+    path, _, query = request.raw_path.partition("?")
+    return Incoming(
+        method=request.method,
+        raw_path=path,
+        raw_query=query,
+        path_params={name: unquote(value) for name, value in path_params.items()} if path_params else path_params,
+        query=request.query if query else {},
+        headers=request.headers,
+        body=body,
+    )
 
 
-def _error_response(wire: Wire, refused: Refused) -> web.Response:
-    headers = {"Content-Type": "application/json"}
-    if refused.retry_after_s is not None:
+def _response(call: Call, wire: Wire, body: bytes, content_type: str) -> web.Response:
+    headers = {"Content-Type": content_type, wire.request_id_header: f"req_{call.number}"}
+    return web.Response(body=body, headers=headers)
+
+
+def _error_response(call: Call, wire: Wire, refused: Refused) -> web.Response:
+    headers = {"Content-Type": "application/json", wire.request_id_header: f"req_{call.number}"}
+    headers |= wire.error_headers(refused)
+    if refused.retry_after_s is not None and wire.sends_retry_after_header:
         headers["Retry-After"] = str(refused.retry_after_s)
     return web.Response(status=refused.status, body=wire.error_body(refused), headers=headers)
 
@@ -297,5 +328,5 @@ def _stream_headers(call: Call, wire: Wire) -> dict[str, str]:
     return {
         "Content-Type": wire.stream_content_type,
         "Cache-Control": "no-cache",
-        "X-Request-Id": f"req_{call.number}",
+        wire.request_id_header: f"req_{call.number}",
     }

@@ -20,14 +20,14 @@ _MAX_THINKING_WORDS = 8
 
 class Block(msgspec.Struct, frozen=True):
     """A stretch of pieces of one kind: `pieces[first:end]`, never empty. `number` counts all blocks, `call` the tool
-    calls (from 0; None for what is no tool call)."""
+    calls (from 0; -1 for what is no tool call)."""
 
     kind: BlockKind
     number: int
     first: int
     end: int
     tool_name: str = ""
-    call: int | None = None
+    call: int = -1
 
 
 class Plan:
@@ -80,7 +80,7 @@ class Plan:
         self.block_of_pieces: list[int] = []
         self._add("thinking", thinking)
         for call, (name, pieces) in enumerate(parts):
-            self._add("tool" if name else "text", pieces, name, call if name else None)
+            self._add("tool" if name else "text", pieces, name, call if name else -1)
         self._shown_pieces = len(thinking)
         self._hidden_tokens = reasoning - len(thinking)
         self.choices = ask.choices
@@ -108,7 +108,7 @@ class Plan:
             pieces = _first_characters(pieces, length)
         return [("", pieces)]
 
-    def _add(self, kind: BlockKind, pieces: list[str], tool_name: str = "", call: int | None = None) -> None:
+    def _add(self, kind: BlockKind, pieces: list[str], tool_name: str = "", call: int = -1) -> None:
         if pieces:
             number, first = len(self.blocks), len(self.pieces)
             self.blocks.append(Block(kind, number, first, first + len(pieces), tool_name, call))

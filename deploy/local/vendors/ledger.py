@@ -4,6 +4,7 @@ Rules of billing, which a test may rely on:
 - `cost_usd` of an entry is always its tokens times the prices; there is no other term.
 - The prompt is charged when generation begins (after `ttft_ms`); a call that failed or was left before that
   has no tokens and costs nothing.
+- `prompt_tokens` contains `cached_tokens` and both figures of cache writes, whatever the wire's own fields contain.
 - A call that was hung up on, or broken, is charged for the tokens generated up to then.
 """
 
@@ -38,6 +39,8 @@ class CallRow(TypedDict):
     cached_tokens: int
     completion_tokens: int
     reasoning_tokens: int
+    cache_write_tokens: int
+    cache_write_1h_tokens: int
     usage_sent: bool
     cost_usd: str
     hung_up_after_s: float | None
@@ -63,6 +66,8 @@ class Call(msgspec.Struct, gc=False, kw_only=True):
     cached_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     usage_sent: bool = False
     ended_at: float | None = None
 
@@ -70,7 +75,12 @@ class Call(msgspec.Struct, gc=False, kw_only=True):
         if self.price is None:
             return 0
         return self.price.cost_atto_usd(
-            self.prompt_tokens, self.cached_tokens, self.completion_tokens, self.reasoning_tokens
+            self.prompt_tokens,
+            self.cached_tokens,
+            self.completion_tokens,
+            self.reasoning_tokens,
+            self.cache_write_tokens,
+            self.cache_write_1h_tokens,
         )
 
     def row(self) -> CallRow:
@@ -89,6 +99,8 @@ class Call(msgspec.Struct, gc=False, kw_only=True):
             cached_tokens=self.cached_tokens,
             completion_tokens=self.completion_tokens,
             reasoning_tokens=self.reasoning_tokens,
+            cache_write_tokens=self.cache_write_tokens,
+            cache_write_1h_tokens=self.cache_write_1h_tokens,
             usage_sent=self.usage_sent,
             cost_usd=usd_text(self.cost_atto_usd()),
             hung_up_after_s=self.ended_at - self.received_at if hung_up and self.ended_at else None,
@@ -104,6 +116,8 @@ class Totals(msgspec.Struct):
     cached_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     cost_atto_usd: int = 0
 
     def add_call(self, call: Call) -> None:
@@ -114,6 +128,8 @@ class Totals(msgspec.Struct):
             self.cached_tokens += call.cached_tokens
             self.completion_tokens += call.completion_tokens
             self.reasoning_tokens += call.reasoning_tokens
+            self.cache_write_tokens += call.cache_write_tokens
+            self.cache_write_1h_tokens += call.cache_write_1h_tokens
             self.cost_atto_usd += call.cost_atto_usd()
 
     def add(self, other: "Totals") -> None:
@@ -122,6 +138,8 @@ class Totals(msgspec.Struct):
         self.cached_tokens += other.cached_tokens
         self.completion_tokens += other.completion_tokens
         self.reasoning_tokens += other.reasoning_tokens
+        self.cache_write_tokens += other.cache_write_tokens
+        self.cache_write_1h_tokens += other.cache_write_1h_tokens
         self.cost_atto_usd += other.cost_atto_usd
 
     def row(self) -> dict[str, int | str]:
@@ -131,6 +149,8 @@ class Totals(msgspec.Struct):
             "cached_tokens": self.cached_tokens,
             "completion_tokens": self.completion_tokens,
             "reasoning_tokens": self.reasoning_tokens,
+            "cache_write_tokens": self.cache_write_tokens,
+            "cache_write_1h_tokens": self.cache_write_1h_tokens,
             "cost_usd": usd_text(self.cost_atto_usd),
         }
 

@@ -225,3 +225,5 @@ class ChatRequest(_Strict):
 
 class OpenChatRequest(ChatRequest, forbid_unknown_fields=False):
     """The same, with any further top-level fields: of a vendor that has some of its own."""
+
+    thinking: dict[str, Any] | None = None

@@ -10,7 +10,7 @@ DEFAULT_PRICES_PATH = Path(__file__).with_name("prices.toml")
 
 _ATTO_USD_PER_USD = 10**18
 _ATTO_PER_TOKEN_FOR_USD_PER_MILLION = 10**12
-_PRICE_FIELDS = frozenset({"input", "cached_input", "output", "reasoning"})
+_PRICE_FIELDS = frozenset({"input", "cached_input", "cache_write", "cache_write_1h", "output", "reasoning"})
 
 
 class PriceError(ValueError):
@@ -25,14 +25,24 @@ class ModelPrice:
     cached_input_atto_usd: int
     output_atto_usd: int
     reasoning_atto_usd: int
+    cache_write_atto_usd: int
+    cache_write_1h_atto_usd: int
 
     def cost_atto_usd(
-        self, prompt_tokens: int, cached_tokens: int, completion_tokens: int, reasoning_tokens: int
+        self,
+        prompt_tokens: int,
+        cached_tokens: int,
+        completion_tokens: int,
+        reasoning_tokens: int,
+        cache_write_tokens: int = 0,
+        cache_write_1h_tokens: int = 0,
     ) -> int:
-        """Cached tokens are a part of the prompt tokens, reasoning tokens a part of the completion tokens."""
+        """Cached and written tokens are parts of the prompt tokens, reasoning tokens of the completion tokens."""
         return (
-            (prompt_tokens - cached_tokens) * self.input_atto_usd
+            (prompt_tokens - cached_tokens - cache_write_tokens - cache_write_1h_tokens) * self.input_atto_usd
             + cached_tokens * self.cached_input_atto_usd
+            + cache_write_tokens * self.cache_write_atto_usd
+            + cache_write_1h_tokens * self.cache_write_1h_atto_usd
             + (completion_tokens - reasoning_tokens) * self.output_atto_usd
             + reasoning_tokens * self.reasoning_atto_usd
         )
@@ -94,6 +104,8 @@ def _model_price(entry: Any, where: str) -> ModelPrice:
         cached_input_atto_usd=per_token.get("cached_input", per_token["input"]),
         output_atto_usd=per_token["output"],
         reasoning_atto_usd=per_token.get("reasoning", per_token["output"]),
+        cache_write_atto_usd=per_token.get("cache_write", per_token["input"]),
+        cache_write_1h_atto_usd=per_token.get("cache_write_1h", per_token.get("cache_write", per_token["input"])),
     )
 
 

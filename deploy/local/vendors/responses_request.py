@@ -1,8 +1,8 @@
 """The documented request of OpenAI's POST /v1/responses, as types that refuse everything else.
 
-Source: OpenAI's API reference, as mirrored in the request types of the official `openai` package (3.54). Of the built-in
-tools and their items none is played; what refers to something stored at OpenAI is known, so that it can be refused by
-name.
+Source: OpenAI's API reference, as mirrored in the request types of the official `openai` package (3.54). Of the
+built-in tools and their items none is played; what refers to something stored at OpenAI is known, so that it can be
+refused by name.
 """
 
 from typing import Annotated, Any, Literal

@@ -1,6 +1,6 @@
-"""The simulator's HTTP surface: vendors' routes by suffix, and the ledger's.
+"""The simulator's HTTP surface: vendors' endpoints (wires.py), and the ledger's.
 
-aiohttp's low-level server is used without its router: routes are a suffix each, and the benches pay for every
+aiohttp's low-level server is used without its router: an endpoint is the end of a path, and the benches pay for every
 microsecond spent here.
 """
 
@@ -18,8 +18,8 @@ from aiohttp.web_protocol import RequestHandler
 from deploy.local.vendors.behaviour import KINDS
 from deploy.local.vendors.delivery import Vendors
 from deploy.local.vendors.openai_wire import OpenAIWire
-from deploy.local.vendors.vendor_rules import RULES
-from deploy.local.vendors.wire import Refused, Wire
+from deploy.local.vendors.wire import Incoming, Refused, Wire
+from deploy.local.vendors.wires import all_endpoints
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 DEFAULT_LEDGER_LIMIT = 100_000
@@ -33,23 +33,29 @@ class VendorServer:
 
     def __init__(self, vendors: Vendors) -> None:
         self._vendors = vendors
+        self._endpoints = all_endpoints()
+        # Its envelope is the one in which unknown paths are refused.
         self._openai = OpenAIWire()
-        openai_of_vendor: dict[str, Wire] = {vendor: OpenAIWire(rules) for vendor, rules in RULES.items()}
-        # Which wire format a path speaks, as documented and as some vendors speak it. The first path segment names the
-        # vendor, whatever lies between.
-        self._wires: tuple[tuple[str, Wire, Mapping[str, Wire]], ...] = (
-            ("/chat/completions", self._openai, openai_of_vendor),
-        )
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]
-        for suffix, documented, of_vendor in self._wires:
-            # Without a segment before the suffix there is no vendor.
-            if path.endswith(suffix) and len(path) > len(suffix):
-                if request.method != "POST":
-                    return _refused(documented, Refused(405, f"{request.method} is not allowed here."))
-                vendor = unquote(path.split("/", 2)[1])
-                return await self._vendors.call(request, of_vendor.get(vendor, documented), vendor)
+        other_method: Wire | None = None
+        for endpoint in self._endpoints:
+            path_params = endpoint.matches(path)
+            if path_params is None:
+                continue
+            if endpoint.only_with_header is not None and endpoint.only_with_header not in request.headers:
+                continue
+            vendor = unquote(path.split("/", 2)[1])
+            wire = endpoint.wire_of(vendor)
+            if endpoint.method != request.method:
+                other_method = other_method or wire
+            elif endpoint.lists_models:
+                return self._models(request, wire, vendor)
+            else:
+                return await self._vendors.call(request, wire, vendor, path_params)
+        if other_method is not None:
+            return _refused(other_method, Refused(405, f"{request.method} is not allowed here."))
         return self._other(request, path)
 
     def _other(self, request: web.BaseRequest, path: str) -> web.Response:
@@ -62,8 +68,6 @@ class VendorServer:
                 return _json({"deleted": self._vendors.reset()})
             case "GET", "/ledger/summary":
                 return _json(self._vendors.ledger.summary())
-            case "GET", _ if path.endswith("/models") and path.count("/") >= 2:
-                return self._models(request, unquote(path.split("/", 2)[1]))
         return _refused(
             self._openai, Refused(404, f"Unknown request URL: {request.method} {path}.", code="unknown_url")
         )
@@ -77,13 +81,15 @@ class VendorServer:
         calls, next_since = self._vendors.ledger.rows(since, query.get("attempt_id"), query.get("model"), limit)
         return _json({"calls": calls, "next": next_since})
 
-    def _models(self, request: web.BaseRequest, vendor: str) -> web.Response:
+    def _models(self, request: web.BaseRequest, wire: Wire, vendor: str) -> web.Response:
+        path, _, query = request.raw_path.partition("?")
+        incoming = Incoming("GET", path, query, {}, request.query, request.headers, b"")
         try:
-            self._openai.authorize(request.headers.get("Authorization"), "application/json")
+            wire.authorize(incoming)
         except Refused as refused:
-            return _refused(self._openai, refused)
+            return _refused(wire, refused)
         models = sorted({*KINDS, *self._vendors.prices.models(vendor)})
-        return web.Response(body=self._openai.models_body(vendor, models), content_type="application/json")
+        return web.Response(body=wire.models_body(vendor, models), content_type="application/json")
 
 
 class RunningServer:
@@ -130,7 +136,8 @@ async def start_server(vendors: Vendors, host: str = "127.0.0.1", port: int = 0)
 
 
 def _refused(wire: Wire, refused: Refused) -> web.Response:
-    return web.Response(status=refused.status, body=wire.error_body(refused), content_type="application/json")
+    headers = {"Content-Type": "application/json", **wire.error_headers(refused)}
+    return web.Response(status=refused.status, body=wire.error_body(refused), headers=headers)
 
 
 def _json(document: object, status: int = 200) -> web.Response:

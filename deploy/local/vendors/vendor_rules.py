@@ -11,23 +11,29 @@ import msgspec
 class VendorRules(msgspec.Struct, frozen=True):
     """`extra_fields`: top-level fields of the vendor's own (`thinking`, `random_seed`) are taken; what OpenAI documents
     is checked all the same. `refused_fields` are answered with 422. `usage_unasked`: in a stream the figures come in
-    the chunk that ends it, and there is no chunk for them alone."""
+    the chunk that ends it, and there is no chunk for them alone. `reasoning_field`: where the vendor shows what the
+    model thought, beside `content`; None: it is charged and not shown."""
 
     extra_fields: bool = False
+    reasoning_field: str | None = None
     refused_fields: frozenset[str] = frozenset()
     usage_unasked: bool = False
 
 
 STRICT = VendorRules()
 _WITH_FIELDS_OF_ITS_OWN = VendorRules(extra_fields=True)
+_SHOWS_REASONING_CONTENT = VendorRules(extra_fields=True, reasoning_field="reasoning_content")
+_SHOWS_REASONING = VendorRules(extra_fields=True, reasoning_field="reasoning")
+_MISTRAL = VendorRules(extra_fields=True, refused_fields=frozenset({"stream_options"}), usage_unasked=True)
 RULES: Mapping[str, VendorRules] = {
-    "zai": _WITH_FIELDS_OF_ITS_OWN,
-    "mistral": VendorRules(extra_fields=True, refused_fields=frozenset({"stream_options"}), usage_unasked=True),
-    "deepseek": _WITH_FIELDS_OF_ITS_OWN,
-    "xai": _WITH_FIELDS_OF_ITS_OWN,
-    "groq": _WITH_FIELDS_OF_ITS_OWN,
-    "together": _WITH_FIELDS_OF_ITS_OWN,
-    "fireworks": _WITH_FIELDS_OF_ITS_OWN,
+    "zai": _SHOWS_REASONING_CONTENT,
+    "mistral": _MISTRAL,
+    "sim-mistral": _MISTRAL,
+    "deepseek": _SHOWS_REASONING_CONTENT,
+    "xai": _SHOWS_REASONING_CONTENT,
+    "groq": _SHOWS_REASONING,
+    "together": _SHOWS_REASONING,
+    "fireworks": _SHOWS_REASONING_CONTENT,
     "arcee": _WITH_FIELDS_OF_ITS_OWN,
-    "openrouter": _WITH_FIELDS_OF_ITS_OWN,
+    "openrouter": _SHOWS_REASONING,
 }

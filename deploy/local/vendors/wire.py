@@ -80,6 +80,7 @@ class Wire(Protocol):
     garbage_body: bytes = b'{"id":"garbage","content":[{"ty'
     garbage_events: bytes = b'data: {"id":"garb\n\ndata: <html>Bad Gateway</html>\n\n\x00\xff\xfe nonsense\n\ndata\n\n'
     request_id_header: str = "X-Request-Id"
+    sends_retry_after_header: bool = True
 
     def authorize(self, incoming: Incoming) -> None:
         """Credentials and required headers, the content type too; raises Refused. The key `bad` is refused."""
@@ -103,7 +104,7 @@ class Wire(Protocol):
 
     def frames(self, answer_id: str, created: int, ask: Ask, plan: Plan, usage_sent: bool) -> Frames:
         """Only called if `ask.stream`."""
-        raise NotImplementedError
+        raise AssertionError("nothing of this format is streamed")
 
     def error_body(self, refused: Refused) -> bytes: ...
 
@@ -111,9 +112,18 @@ class Wire(Protocol):
         """Beside Content-Type and Retry-After."""
         return {}
 
+    def wrong_key(self) -> Refused:
+        """What the vendor says to a key that it does not know; the behaviour `bad-key` answers so."""
+        return Refused(401, "Incorrect API key provided.")
+
+    def too_long(self, prompt_tokens: int) -> Refused:
+        """What the vendor says to a prompt that is too long; the behaviour `context-length` answers so."""
+        message = f"This model's maximum context length is 1 token, the messages have {prompt_tokens}."
+        return Refused(400, message, param="messages", code="context_length_exceeded")
+
     def models_body(self, vendor: str, models: list[str]) -> bytes:
         """Only called for an endpoint that lists models (`Endpoint.lists_models`)."""
-        raise NotImplementedError
+        raise AssertionError("no endpoint of this format lists models")
 
 
 class Endpoint:

@@ -1,0 +1,69 @@
+"""What an answer says of itself."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingress.answer_headers import answer_headers, metadata_comment, usd, with_metadata
+from ingress.exchange import Exchange
+from schemas.frames import End, Head
+from tests.fakes.envelopes import envelope
+
+HEAD = Head(
+    status=200,
+    content_type="application/json",
+    model="m",
+    vendor="v",
+    attempts=2,
+    vendor_ms=700,
+    cost_pico_usd=1_230_000,
+    dropped=("seed", "user"),
+)
+
+
+def exchange() -> Exchange:
+    return Exchange(envelope(accepted_at_ms=1_000), b"", 1)
+
+
+@pytest.mark.parametrize(
+    ("pico_usd", "text"),
+    [(0, "0"), (1, "0.000000000001"), (1_230_000, "0.00000123"), (5 * 10**12, "5"), (10**13, "10")],
+)
+def test_money_has_all_its_digits_and_no_exponent(pico_usd: int, text: str) -> None:
+    assert usd(pico_usd) == text
+
+
+def test_the_headers_name_model_vendor_cost_attempts_and_overhead() -> None:
+    headers = answer_headers(exchange(), HEAD, 1_712)
+    assert headers["X-Tollhouse-Model"] == "m"
+    assert headers["X-Tollhouse-Vendor"] == "v"
+    assert headers["X-Tollhouse-Attempts"] == "2"
+    assert headers["X-Tollhouse-Cost-Usd"] == "0.00000123"
+    assert headers["X-Tollhouse-Overhead-Ms"] == "12"
+    assert headers["X-Tollhouse-Dropped-Fields"] == "seed, user"
+
+
+@given(st.dictionaries(st.text(), st.none() | st.integers() | st.text()), st.sampled_from(["", " ", "\n"]))
+def test_metadata_is_one_more_field_of_any_object(value: dict[str, object], space: str) -> None:
+    value.pop("routing_metadata", None)
+    body = (json.dumps(value, indent=1) + space).encode()
+    said = json.loads(with_metadata(body, exchange(), HEAD, 1_712))
+    metadata = said.pop("routing_metadata")
+    assert said == value
+    assert metadata["cost_usd"] == "0.00000123"
+    assert metadata["dropped_fields"] == ["seed", "user"]
+
+
+def test_what_is_no_object_stays_as_it_is() -> None:
+    assert with_metadata(b"[1]", exchange(), HEAD, 0) == b"[1]"
+
+
+def test_a_stream_tells_its_cost_in_a_comment_at_its_end() -> None:
+    whole = exchange()
+    whole.end = End(cost_pico_usd=7, estimated=False)
+    comment = metadata_comment(whole, HEAD, 12)
+    assert comment.startswith(b": ")
+    assert comment.endswith(b"\n\n")
+    assert json.loads(comment.removeprefix(b": routing_metadata "))["cost_usd"] == "0.000000000007"
