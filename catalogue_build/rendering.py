@@ -57,8 +57,8 @@ def _text(fields: dict[str, Any]) -> str:
 _ABOUT = """\
 # Where the catalogue's sources disagree
 
-Written by `make catalogue` from {sources}, read on {read_on}: {models} models, {routes} routes. Do not edit;
-corrections go into `runtime/catalogue/overrides.toml`.
+Written by `make catalogue` from {sources}, read on {read_on}: {models} models, {routes} routes. Do
+not edit; corrections go into `runtime/catalogue/overrides.toml`.
 """
 _ABOUT_PRICES = """
 ## Prices

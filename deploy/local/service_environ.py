@@ -18,6 +18,9 @@ REAL_MODEL_CATALOGUE = Path(__file__).with_name("real_model.toml")
 # Shorter than in production: who stops a stack on a desk waits for it.
 _DRAIN_S = "10"
 _TANSU_FETCH_MAX_WAIT_MS = "5"
+_CREDENTIALS_BESIDE_KEYS = frozenset(
+    {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +97,7 @@ def without_vendor_keys(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _vendor_keys(environ: Mapping[str, str]) -> dict[str, str]:
-    variables = {row.api_key_env for row in BUILT_IN.values()}
+    variables = {row.api_key_env for row in BUILT_IN.values()} | _CREDENTIALS_BESIDE_KEYS
     return {name: value for name, value in environ.items() if name in variables and value}
 
 

@@ -1,6 +1,5 @@
 """What `up` writes for the services: the first API key, the tenants file that knows it, the vendors file."""
 
-import json
 import os
 import secrets
 import tomllib
@@ -10,15 +9,27 @@ from pathlib import Path
 
 from deploy.local.child import StartFailed
 from deploy.local.layout import Layout
+from deploy.local.simulated_rows import (
+    SIMULATED_VENDORS,
+    SIMULATOR_KEY_VARIABLE,
+    is_played,
+    simulated_table,
+    stand_in_table,
+    toml_table,
+)
 from ingress.tenants_file import InvalidTenants, load_tenants
+from router_worker.vendors.row import Auth, VendorRow
 from router_worker.vendors.table import BUILT_IN
 from schemas.tenancy import hash_api_key
 
-SIMULATOR_KEY_VARIABLE = "SIMULATOR_KEY"
 SIMULATED_KEY = "simulated"
-SIMULATED_VENDORS = ("sim-a", "sim-b")
 REAL_MODEL_VENDOR = "local"
 _KEY_RANDOM_BYTES = 20
+# What a vendor takes in place of its one key; see VendorRow.auth.
+_OTHER_CREDENTIALS: Mapping[Auth, tuple[str, ...]] = {
+    "aws": ("AWS_ACCESS_KEY_ID",),
+    "google": ("GOOGLE_APPLICATION_CREDENTIALS",),
+}
 
 _TENANTS = """\
 # The projects and API keys of this stack. Written once: what you change here stays.
@@ -78,24 +89,26 @@ def plan_vendors(vendor_url: str, real_model_url: str | None, environ: Mapping[s
     own_text, own_names = _own_vendors(environ.get("TOLLHOUSE_VENDORS_FILE"))
     keys_dir = environ.get("TOLLHOUSE_VENDORS_KEYS_DIR")
     real: list[str] = []
+    simulated: list[str] = []
     stand_in_keys = {SIMULATOR_KEY_VARIABLE: SIMULATED_KEY}
     tables = ["# Written anew at every start of the stack: which vendors the simulator plays, and where it listens.\n"]
     for name, row in BUILT_IN.items():
         variable = row.api_key_env
-        if variable is None or environ.get(variable) or (keys_dir and (Path(keys_dir) / variable).is_file()):
+        if variable is None or _has_credentials(row, variable, environ, keys_dir):
             real.append(name)
-        elif name not in own_names:
+        elif name not in own_names and is_played(row):
             stand_in_keys[variable] = SIMULATED_KEY
-            tables.append(_vendor_table(name, f"{vendor_url}/{name}/v1", None))
-    tables += [
-        _vendor_table(name, f"{vendor_url}/{name}/v1", SIMULATOR_KEY_VARIABLE)
-        for name in SIMULATED_VENDORS
-        if name not in own_names
-    ]
+            tables.append(stand_in_table(row, vendor_url))
+            simulated.append(name)
+    tables += [simulated_table(name, vendor_url) for name in SIMULATED_VENDORS if name not in own_names]
     if real_model_url is not None and REAL_MODEL_VENDOR not in own_names:
-        tables.append(_vendor_table(REAL_MODEL_VENDOR, f"{real_model_url}/v1", None))
-    simulated = tuple(name for name in BUILT_IN if name not in real and name not in own_names)
-    return VendorPlan(tuple(real), simulated, "\n".join([*tables, own_text]), stand_in_keys)
+        tables.append(toml_table(REAL_MODEL_VENDOR, {"base_url": f"{real_model_url}/v1"}))
+    return VendorPlan(tuple(real), tuple(simulated), "\n".join([*tables, own_text]), stand_in_keys)
+
+
+def _has_credentials(row: VendorRow, variable: str, environ: Mapping[str, str], keys_dir: str | None) -> bool:
+    others = _OTHER_CREDENTIALS.get(row.auth, ())
+    return any(environ.get(name) or (keys_dir and (Path(keys_dir) / name).is_file()) for name in (variable, *others))
 
 
 def _own_vendors(path: str | None) -> tuple[str, frozenset[str]]:
@@ -117,11 +130,3 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     draft.replace(path)
-
-
-def _vendor_table(name: str, base_url: str, api_key_env: str | None) -> str:
-    # A JSON string is a TOML basic string too.
-    lines = [f"[vendors.{json.dumps(name)}]", f"base_url = {json.dumps(base_url)}"]
-    if api_key_env is not None:
-        lines.append(f"api_key_env = {json.dumps(api_key_env)}")
-    return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Errors in the form of Anthropic's API. Format: Claude API reference, "Errors"; "Streaming Messages" (error events)."""
+"""Errors in the form of Anthropic's API. Format: Claude API reference, "Errors", and of error events "Streaming"."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Errors in the form of Google's APIs. Format: google.rpc.Status in JSON (AIP-193), details from google.rpc.error_details.
+"""Errors in the form of Google's APIs. Format: google.rpc.Status in JSON (AIP-193), with google.rpc's error details.
 
 `error` stands first in the object: the google-genai SDK knows an error in a stream by the bytes it begins with.
 """

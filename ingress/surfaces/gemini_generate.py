@@ -1,4 +1,4 @@
-"""Gemini's generateContent and streamGenerateContent at the ingress. Format: Gemini API reference, "Generating content".
+"""Gemini's generateContent and streamGenerateContent at the ingress. Format: Gemini API reference.
 
 Google's JSON parser takes every field also in snake case, so the few that are looked at here stand here twice. Model
 and streaming come from the path.

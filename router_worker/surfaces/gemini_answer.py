@@ -1,4 +1,4 @@
-"""Answers as GenerateContentResponse, whole or as a stream of them. Format: Gemini API reference, "GenerateContentResponse".
+"""Answers as GenerateContentResponse, whole or as a stream of them. Format: Gemini API reference.
 
 A function call has no pieces in this format. So from the first call on a stream is held back until the answer is
 finished: what comes after it would else stand before it.
@@ -12,7 +12,7 @@ import msgspec
 from router_worker.canonical.answer import Answer, Event, Finished, FinishReason, Started, TextDelta, ThinkingDelta
 from router_worker.canonical.answer import collect as collected
 from router_worker.canonical.request import AssistantPart, Text, Thinking, ToolCall
-from router_worker.surfaces.gemini_signature import wrapped
+from router_worker.vendors.gemini_signature import NO_SIGNATURE, wrapped
 from router_worker.vendors.json_fields import read_fields
 from router_worker.vendors.vendor import VendorCall
 from schemas.usage import TokenCounts
@@ -60,7 +60,7 @@ class GeminiWriter:
             elif isinstance(event, TextDelta):
                 if event.text:
                     parts.append(Text(text=event.text))
-            else:
+            elif event.text or event.signature is not None or event.encrypted is not None:
                 parts.append(
                     Thinking(
                         text=event.text, signature=event.signature, encrypted=event.encrypted, made_by=event.made_by
@@ -99,6 +99,10 @@ def _written(parts: Sequence[AssistantPart]) -> tuple[list[Part], bool]:
             all_readable = all_readable and function_call is not None
             if function_call is not None:
                 written.append(function_call)
+    first_call = next((part for part in written if "functionCall" in part), None)
+    if first_call is not None:
+        # The next turn may go to Gemini, with this call in its history.
+        first_call.setdefault("thoughtSignature", NO_SIGNATURE)
     return written, all_readable
 
 

@@ -1,4 +1,4 @@
-"""The conversation of a generateContent request in canonical form. Format: Gemini API reference, "Content" and "Part"."""
+"""The conversation of a generateContent request in canonical form. Format: Gemini API reference, "Content", "Part"."""
 
 import base64
 import binascii
@@ -30,7 +30,7 @@ from router_worker.surfaces.gemini_fields import (
     Part,
     ResponsePart,
 )
-from router_worker.surfaces.gemini_signature import unwrapped
+from router_worker.vendors.gemini_signature import unwrapped
 from router_worker.vendors.json_fields import NULL, read_fields
 from schemas.failures import Failure, FailureKind
 
@@ -57,8 +57,8 @@ class _OpenCall:
 
 
 class ContentsReader:
-    """Reads the contents in order, because an answer to a call is matched with the calls before it: by its id, or, where
-    clients give none, by the function's name, the oldest unanswered call first."""
+    """Reads the contents in order, because an answer to a call is matched with the calls before it: by its id, or,
+    where clients give none, by the function's name, the oldest unanswered call first."""
 
     def __init__(self, contents: list[Content]) -> None:
         self._contents = contents

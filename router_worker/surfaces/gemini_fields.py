@@ -1,7 +1,7 @@
 """A generateContent request, field by field. Format: Gemini API reference, "GenerateContentRequest" (v1beta).
 
-Fields that are not here are refused: what they ask for, other vendors have no word for. Those that are here as `Raw` and
-are not looked at again are hints and labels.
+Fields that are not here are refused: what they ask for, other vendors have no word for. Those that are here as `Raw`
+and are not looked at again are hints and labels.
 """
 
 import msgspec

@@ -1,5 +1,7 @@
-"""Gemini's generateContent at the worker. What is looked at here is little: the rest of the body is the vendor's to judge,
-or is read when it must be said in another format (`gemini_request`). Format: Gemini API reference.
+"""Gemini's generateContent at the worker. Format: Gemini API reference.
+
+Little is looked at here: the rest of the body is the vendor's to judge, or is read when it must be said in another
+format (`gemini_request`).
 """
 
 from functools import partial

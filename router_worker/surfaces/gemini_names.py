@@ -58,7 +58,7 @@ def _invalid(text: str) -> Failure:
         path = f"{path}.{unknown['name']}" if path else unknown["name"]
         return Failure(
             kind=FailureKind.INVALID_REQUEST,
-            message=f"{path}: the vendors of this model have no such thing, and it is not a field that can be left out.",
+            message=f"{path}: the vendors of this model know no such field, and it cannot be left out.",
             param=path,
             code="unsupported_by_vendor",
         )

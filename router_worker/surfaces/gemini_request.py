@@ -47,7 +47,7 @@ _NO_CONFIG = GenerationConfig()
 def read_chat_request(body: bytes, *, streaming: bool) -> ChatRequest | Failure:
     """INVALID_JSON, or INVALID_REQUEST with the field at fault in `param` (in camel case, however the client wrote)."""
     fields = read_fields(body)
-    if fields is None:
+    if fields is None or not _is_readable(body):
         return Failure(kind=FailureKind.INVALID_JSON)
     drop_gateway_fields(fields)
     fields.pop("model", None)  # the path has said it
@@ -92,6 +92,15 @@ def _chat_request(request: Request, *, streaming: bool) -> ChatRequest:
         frequency_penalty=config.frequency_penalty,
         dropped=tuple(dict.fromkeys((*_hints(request, config, calling), *contents.dropped))),
     )
+
+
+def _is_readable(body: bytes) -> bool:
+    """All of it: what is decoded piece by piece below, and by other formats, must not turn out to be no text there."""
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _hints(request: Request, config: GenerationConfig, calling: FunctionCallingConfig | None) -> Iterator[str]:
@@ -140,7 +149,10 @@ def _parameters(where: str, function: FunctionDeclaration) -> msgspec.Raw | None
 
 
 def _as_json_schema(where: str, schema: msgspec.Raw) -> msgspec.Raw:
-    found = json_schema(schema)
+    try:
+        found = json_schema(schema)
+    except OverflowError:
+        raise Refused(where, "a number in it is too large") from None
     if found is None:
         raise Refused(where, "it must be an object")
     return found

@@ -35,7 +35,9 @@ _ORDERS = ("propertyOrdering", "property_ordering")
 
 
 def json_schema(schema: msgspec.Raw) -> msgspec.Raw | None:
-    """None if it is not an object. What JSON schema has no word for but ignores (`example`, say) stays."""
+    """None if it is not an object. What JSON schema has no word for but ignores (`example`, say) stays.
+
+    Raises OverflowError for whole numbers of more than 64 bits."""
     value = msgspec.json.decode(schema)
     return msgspec.Raw(msgspec.json.encode(_converted(value))) if isinstance(value, dict) else None
 
@@ -45,7 +47,7 @@ def _converted(schema: Any) -> Any:
         return schema
     out: dict[str, Any] = {}
     for given, value in schema.items():
-        name = _NEW_NAMES.get(given, given)
+        name: str = _NEW_NAMES.get(given, given)
         if value is None or name in ("nullable", *_ORDERS) or (name == "format" and value == "enum"):
             continue
         if name == "type" and isinstance(value, str):
@@ -61,7 +63,7 @@ def _converted(schema: Any) -> Any:
             out[name] = int(value)
         else:
             out[name] = value
-    _order(out, next((schema[name] for name in _ORDERS if name in schema), None))
+    _order(out, schema.get("propertyOrdering", schema.get("property_ordering")))
     if schema.get("nullable") is True:
         _allow_null(out)
     return out
@@ -72,7 +74,7 @@ def _order(schema: dict[str, Any], order: Any) -> None:
     properties = schema.get("properties")
     if isinstance(order, list) and isinstance(properties, dict):
         names = [name for name in order if isinstance(name, str) and name in properties]
-        schema["properties"] = {name: properties[name] for name in dict.fromkeys((*names, *properties))}
+        schema["properties"] = {name: properties[name] for name in dict.fromkeys([*names, *properties])}
 
 
 def _allow_null(schema: dict[str, Any]) -> None:

@@ -1,13 +1,21 @@
-"""What a worker reads from the body of an OpenAI chat request. The rest of the body is the vendor's to judge."""
+"""OpenAI's chat completions. Implements `surface.ChatSurface`.
+
+Of a body only what routing needs is read here; all of it (`openai_chat_request`) only for a vendor of another format.
+"""
 
 import re
+from functools import partial
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from router_worker.planner import PlanRequest
+from router_worker.canonical.answer import Answer
 from router_worker.surfaces.json_depth import is_deeper_than
+from router_worker.surfaces.openai_chat_request import read_canonical
+from router_worker.surfaces.openai_chat_writer import OpenAiChatWriter, write_completion
+from router_worker.surfaces.surface import Reading
+from router_worker.vendors.vendor import VendorCall
 from schemas.catalogue import Capability
 from schemas.failures import Failure, FailureKind
 
@@ -42,8 +50,8 @@ class _ResponseFormat(msgspec.Struct, frozen=True):
     type: str = ""
 
 
-class ChatRequest(msgspec.Struct, frozen=True):
-    """Only what routing, capping and billing need. `null` is what OpenAI takes it for: not given."""
+class _Body(msgspec.Struct, frozen=True):
+    """`null` is what OpenAI takes it for: not given."""
 
     messages: tuple[_Message, ...] = ()
     stream: bool | None = None
@@ -54,65 +62,59 @@ class ChatRequest(msgspec.Struct, frozen=True):
     tools: tuple[msgspec.Raw, ...] | None = None
     tool_choice: msgspec.Raw = _EMPTY
     response_format: _ResponseFormat | None = None
-    zero_data_retention: bool | None = None
-
-    @property
-    def streaming(self) -> bool:
-        return self.stream is True
-
-    @property
-    def wants_usage(self) -> bool:
-        return self.stream_options is not None and self.stream_options.include_usage is True
-
-    @property
-    def choices(self) -> int:
-        return self.n or 1
-
-    @property
-    def max_output_tokens(self) -> int | None:
-        """The client's own cap per choice; the lower one if it gave both names."""
-        given = [cap for cap in (self.max_tokens, self.max_completion_tokens) if cap is not None]
-        return min(given, default=None)
-
-    def media_types(self) -> frozenset[str]:
-        """The types of content parts that are not text: "image_url", "file", "input_audio", or whatever was written."""
-        types: set[str] = set()
-        for message in self.messages:
-            types.update(message.part_types())
-        return frozenset(types - {"text", "refusal"})
 
 
-_REQUEST = msgspec.json.Decoder(ChatRequest)
+_BODY = msgspec.json.Decoder(_Body)
 _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 
 _CAPABILITY_OF_PART: dict[str, Capability] = {"image_url": "vision", "file": "documents"}
 _FREE_TOOL_CHOICES = (b"null", b'"auto"', b'"none"')
 
 
-def read_chat_request(body: bytes) -> ChatRequest | Failure:
-    """INVALID_JSON or INVALID_REQUEST, the latter with the field at fault in `param`."""
-    try:
-        # Not all of the body is looked at below, but a vendor reads all of it, and JSON is UTF-8.
-        body.decode()
-        request = _REQUEST.decode(body)
-    except msgspec.ValidationError as error:
-        return _invalid(error)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Failure(kind=FailureKind.INVALID_JSON)
-    if is_deeper_than(MAX_DEPTH, body):
-        return Failure(kind=FailureKind.INVALID_REQUEST, message=f"The body is nested more than {MAX_DEPTH} deep.")
-    for number, message in enumerate(request.messages):
+class OpenAiChat:
+    def read(self, body: bytes, *, streaming: bool = False) -> Reading | Failure:
+        """The body itself says whether to stream."""
         try:
-            message.part_types()
+            # Not all of the body is looked at below, but a vendor reads all of it, and JSON is UTF-8.
+            body.decode()
+            request = _BODY.decode(body)
         except msgspec.ValidationError as error:
-            return _invalid(error, f"messages[{number}].content")
-    return request
+            return _invalid(error)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return Failure(kind=FailureKind.INVALID_JSON)
+        if is_deeper_than(MAX_DEPTH, body):
+            return Failure(kind=FailureKind.INVALID_REQUEST, message=f"The body is nested more than {MAX_DEPTH} deep.")
+        media: set[str] = set()
+        for number, message in enumerate(request.messages):
+            try:
+                media.update(message.part_types())
+            except msgspec.ValidationError as error:
+                return _invalid(error, f"messages[{number}].content")
+        media -= {"text", "refusal"}
+        caps = [cap for cap in (request.max_tokens, request.max_completion_tokens) if cap is not None]
+        return Reading(
+            streaming=request.stream is True,
+            canonical=partial(read_canonical, body),
+            needs=_needs(request, media),
+            wants_usage=request.stream_options is not None and request.stream_options.include_usage is True,
+            choices=request.n or 1,
+            # The lower one if it gave both names.
+            max_output_tokens=min(caps, default=None),
+            has_media=bool(media),
+        )
+
+    def write_answer(self, answer: Answer, call: VendorCall) -> bytes:
+        return write_completion(answer, call)
+
+    def open_writer(self, call: VendorCall) -> OpenAiChatWriter:
+        return OpenAiChatWriter(call)
 
 
-def plan_request(request: ChatRequest) -> PlanRequest:
-    """What the request needs of a route. What the catalogue has no word for (audio, say) is the vendor's to refuse."""
+def _needs(request: _Body, media: set[str]) -> frozenset[Capability]:
+    """What the catalogue has no word for (audio, say) is the vendor's to refuse. An effort to think is only a wish, so
+    a model that cannot think may answer it all the same."""
     needs: set[Capability] = set()
-    if request.streaming:
+    if request.stream is True:
         needs.add("streaming")
     if request.tools:
         needs.add("tools")
@@ -120,8 +122,8 @@ def plan_request(request: ChatRequest) -> PlanRequest:
             needs.add("tool_choice")
     if request.response_format is not None and request.response_format.type == "json_schema":
         needs.add("structured_output")
-    needs.update(_CAPABILITY_OF_PART[part] for part in request.media_types() & _CAPABILITY_OF_PART.keys())
-    return PlanRequest(needs=frozenset(needs), zero_data_retention=request.zero_data_retention is True)
+    needs.update(_CAPABILITY_OF_PART[part] for part in media & _CAPABILITY_OF_PART.keys())
+    return frozenset(needs)
 
 
 def _invalid(error: msgspec.ValidationError, place: str = "") -> Failure:

@@ -1,37 +1,12 @@
 """The parts of a message's content in OpenAI's chat completions, from a client's body."""
 
-import base64
-import binascii
-import re
+from dataclasses import replace
 from typing import Any, Literal
 
 import msgspec
 
 from router_worker.canonical.request import Document, Image, Inline, Text, Ttl, Url
-from schemas.failures import Failure, FailureKind
-
-_DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)(?:;[\w-]+=[^;,]*)*;base64,")
-_WEB_URL = re.compile(r"(?i)https?://[^\s/]")
-
-
-class Refused(Exception):
-    """What a client wrote cannot be translated. Caught where the request is read; nobody else sees it."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.text)
-        self.failure = failure
-
-
-def invalid(place: str, why: str) -> Refused:
-    return Refused(Failure(kind=FailureKind.INVALID_REQUEST, message=f"{place}: {why}", param=place))
-
-
-def unsupported(place: str, why: str = "Not every vendor of this model has it, so it cannot be translated.") -> Refused:
-    return Refused(
-        Failure(
-            kind=FailureKind.INVALID_REQUEST, message=f"{place}: {why}", param=place, code="unsupported_by_vendor"
-        )
-    )
+from router_worker.surfaces.typed_fields import read_source, untranslatable, wrong
 
 
 class CacheControl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,7 +81,7 @@ def read_texts(content: str | list[Any] | None, place: str, dropped: set[str]) -
         elif isinstance(part, RefusalPart):
             texts.append(Text(text=part.refusal, cache=ttl_of(part.cache_control)))
         else:
-            raise invalid(f"{place}[{number}].type", "Only text may stand here.")
+            raise wrong(f"{place}[{number}].type", "Only text may stand here.")
     return [text for text in texts if text.text or text.cache]
 
 
@@ -126,7 +101,7 @@ def read_parts(content: str | list[UserPart], place: str, dropped: set[str]) -> 
             case FilePart():
                 parts.append(_document(part.file, cache, f"{here}.file"))
             case AudioPart():
-                raise unsupported(f"{here}.type", "Sound cannot be translated for the vendors of this model.")
+                raise untranslatable(f"{here}.type", "Sound cannot be translated for the vendors of this model.")
     return parts
 
 
@@ -146,27 +121,18 @@ def _image(part: ImagePart, cache: Ttl | None, place: str, dropped: set[str]) ->
 def _document(file: _File, cache: Ttl | None, place: str) -> Document:
     if file.file_data is None:
         if file.file_id is not None:
-            raise unsupported(f"{place}.file_id", "A file at one vendor cannot be read by others; send file_data.")
-        raise invalid(f"{place}.file_data", "Is required.")
-    return Document(
-        source=_source(file.file_data, file.format, f"{place}.file_data"), name=file.filename, cache=cache
-    )
+            raise untranslatable(f"{place}.file_id", "A file at one vendor cannot be read by others; send file_data.")
+        raise wrong(f"{place}.file_data", "Is required.")
+    return Document(source=_source(file.file_data, file.format, f"{place}.file_data"), name=file.filename, cache=cache)
 
 
 def _source(url: str, media_type: str | None, place: str) -> Inline | Url:
-    found = _DATA_URL.match(url)
-    if found is not None:
-        data = url[found.end() :]
-        try:
-            base64.b64decode(data, validate=True)
-        except (binascii.Error, ValueError):
-            raise invalid(place, "The data is not base64.") from None
-        return Inline(media_type=found["type"].lower(), data=data)
-    if _WEB_URL.match(url):
-        return Url(url=url, media_type=media_type)
-    raise invalid(place, "Expected an http or https URL, or data:<media type>;base64,<data>.")
+    source = read_source(url, place)
+    return replace(source, media_type=media_type) if isinstance(source, Url) and media_type is not None else source
 
 
 def _note_hints(part: _Part, dropped: set[str]) -> None:
     if part.prompt_cache_breakpoint is not None:
         dropped.add("prompt_cache_breakpoint")
+    if isinstance(part, TextPart) and part.annotations:
+        dropped.add("annotations")

@@ -49,9 +49,7 @@ def write_completion(answer: Answer, call: VendorCall) -> bytes:
     if details:
         message["reasoning_details"] = details
     if calls:
-        message["tool_calls"] = [
-            _call(part.call_id, part.name, part.arguments, part.signature) for part in calls
-        ]
+        message["tool_calls"] = [_call(part.call_id, part.name, part.arguments, part.signature) for part in calls]
     completion: Json = {
         **_head(call, "chat.completion"),
         "choices": [

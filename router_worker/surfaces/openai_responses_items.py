@@ -25,8 +25,8 @@ from router_worker.canonical.request import (
     Ttl,
     UserMessage,
 )
-from router_worker.surfaces.openai_responses_seal import open_seal
 from router_worker.surfaces.typed_fields import read_source, read_typed, untranslatable, wrong
+from router_worker.vendors.openai_responses_seal import open_seal
 
 _NULL = msgspec.Raw(b"null")
 _NonEmpty = Annotated[str, Meta(min_length=1)]

@@ -1,7 +1,7 @@
 """The response object and its output items, as OpenAI's Responses API writes them.
 
-Source: OpenAI API reference, "The response object", as mirrored in the types of the `openai` package 3.54. Whole answers
-and streams build their objects here, so that they are the same.
+Source: OpenAI API reference, "The response object", as mirrored in the types of the `openai` package 3.54. Whole
+answers and streams build their objects here, so that they are the same.
 """
 
 from dataclasses import dataclass

@@ -34,7 +34,7 @@ from router_worker.surfaces.openai_responses_object import (
     summary_part,
     text_part,
 )
-from router_worker.surfaces.openai_responses_seal import Seal, write_seal
+from router_worker.vendors.openai_responses_seal import Seal, write_seal
 from router_worker.vendors.vendor import VendorCall
 from schemas.usage import TokenCounts
 

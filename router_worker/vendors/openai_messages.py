@@ -51,9 +51,9 @@ class MessageWriter:
         except _CannotSay as found:
             return found.failure
         last = request.messages[-1] if request.messages else None
-        if self._quirks.prefix_field is not None and isinstance(last, AssistantMessage):
-            if "tool_calls" not in messages[-1]:
-                messages[-1][self._quirks.prefix_field] = True
+        begins_answer = isinstance(last, AssistantMessage) and "tool_calls" not in messages[-1]
+        if self._quirks.prefix_field is not None and begins_answer:
+            messages[-1][self._quirks.prefix_field] = True
         return messages
 
     def _system(self, texts: tuple[Text, ...]) -> str | list[Json]:

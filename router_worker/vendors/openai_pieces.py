@@ -1,8 +1,8 @@
 """From OpenAI-like messages, and the deltas that they come in, to canonical events.
 
-A whole message is read as one delta, so an answer is the same whether it streamed or not. What vendors do otherwise than
-OpenAI: reasoning in `reasoning_content`, in `reasoning`, or as parts of `content` (Mistral); tool calls that come whole,
-without an index, with the same index again, without an id, or with an object for the arguments.
+A whole message is read as one delta, so an answer is the same whether it streamed or not. What vendors do otherwise
+than OpenAI: reasoning in `reasoning_content`, in `reasoning`, or as parts of `content` (Mistral); tool calls that come
+whole, without an index, with the same index again, without an id, or with an object for the arguments.
 """
 
 from typing import Any

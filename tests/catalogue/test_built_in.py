@@ -7,6 +7,7 @@ import pytest
 
 from catalogue_build.candidates import VENDORS
 from catalogue_build.pins import PRICE_SOURCE, READ_ON
+from router_worker.vendors.table import BUILT_IN
 from runtime.catalogue.loader import BUILT_FILE, load_catalogue, read_built
 from schemas.catalogue import Model, Price, Route
 
@@ -115,6 +116,7 @@ def test_every_route_is_sound() -> None:
     assert len(CATALOGUE.models) > 200
     for model, route in ROUTES:
         assert route.vendor in VENDORS, model.model_id
+        assert route.vendor in BUILT_IN, model.model_id
         assert 0 < route.max_output_tokens <= route.context_tokens, model.model_id
         assert route.facts_from, model.model_id
         starts = [price.start for price in route.prices]
@@ -219,7 +221,8 @@ def test_prices_that_were_looked_up_by_hand(name: str, vendor: str, field: str, 
 
 def test_dated_and_tiered_prices() -> None:
     opus = route_of(found("claude-opus-4-6"), "anthropic")
-    assert [bool(price.tiers) for price in opus.prices] == [True, False]
+    assert [bool(price.tiers) for price in opus.prices] == [True, *[False] * (len(opus.prices) - 1)]
+    assert len(opus.prices) > 1
     (tier,) = today(route_of(found("gemini-2.5-pro"), "gemini")).tiers
     assert (tier.above_input_tokens, tier.input, tier.output) == (200_000, Decimal("2.5"), Decimal(15))
     assert tier.cached_input == Decimal("0.25")

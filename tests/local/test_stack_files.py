@@ -4,6 +4,7 @@ import os
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from deploy.local.child import StartFailed, told_as_missing
@@ -11,11 +12,13 @@ from deploy.local.layout import Layout
 from deploy.local.options import StackOptions
 from deploy.local.process_records import living_records, record_of, write_records
 from deploy.local.service_environ import REAL_MODEL_CATALOGUE, SIMULATOR_CATALOGUE, Backends, Ports, service_environ
+from deploy.local.simulated_rows import SIMULATED_VENDORS
 from deploy.local.stack_lock import StackIsRunning, StackLock
 from deploy.local.vendors.prices import load_prices
 from deploy.local.written_files import first_api_key, key_is_known, plan_vendors, write_tenants
 from router_worker.settings import VendorSettings
-from router_worker.vendor_setup import usable_vendors
+from router_worker.vendor_setup import usable_vendors, vendor_rows
+from router_worker.vendors.table import BUILT_IN
 from runtime.catalogue.loader import load_catalogue
 
 SIMULATOR = "http://127.0.0.1:7001"
@@ -61,6 +64,39 @@ def test_a_vendor_with_its_key_is_real_and_every_other_one_is_simulated(tmp_path
     assert usable["openai"].api_key == "simulated"
     assert usable["sim-b"].base_url == f"{SIMULATOR}/sim-b/v1"
     assert usable["local"].api_key is None
+
+
+def test_every_wire_is_played(tmp_path: Path) -> None:
+    plan = plan_vendors(SIMULATOR, None, {})
+    file = tmp_path / "vendors.toml"
+    file.write_text(plan.text)
+    rows = vendor_rows(VendorSettings(file=str(file)))
+    base_urls = {name: row.base_url.removeprefix(SIMULATOR) for name, row in rows.items() if name in SIMULATED_VENDORS}
+    assert base_urls == {
+        "sim-a": "/sim-a/v1",
+        "sim-b": "/sim-b/v1",
+        "sim-anthropic": "/sim-anthropic/v1",
+        "sim-gemini": "/sim-gemini/v1beta",
+        "sim-bedrock": "/sim-bedrock",
+        "sim-cohere": "/sim-cohere",
+        "sim-mistral": "/sim-mistral/v1",
+        "sim-responses": "/sim-responses/v1",
+    }
+    for simulated, like in (("sim-anthropic", "anthropic"), ("sim-mistral", "mistral"), ("sim-gemini", "gemini")):
+        changed = {"name": like, "base_url": BUILT_IN[like].base_url, "api_key_env": BUILT_IN[like].api_key_env}
+        assert msgspec.structs.replace(rows[simulated], **changed) == BUILT_IN[like]
+    assert rows["bedrock"].base_url == f"{SIMULATOR}/bedrock"
+    assert rows["bedrock"].region == "us-east-1"
+    # The simulator does not play Vertex, which therefore stays where it is, and without a key.
+    assert not {"vertex", "vertex-anthropic"} & {*plan.simulated, *plan.stand_in_keys}
+    assert rows["vertex"] == BUILT_IN["vertex"]
+
+
+def test_aws_credentials_make_bedrock_real_and_reach_workers_only(tmp_path: Path) -> None:
+    environ = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "real"}
+    assert plan_vendors(SIMULATOR, None, environ).real == ("bedrock",)
+    assert service_settings("router_worker", tmp_path, environ)["AWS_SECRET_ACCESS_KEY"] == "real"
+    assert "AWS_SECRET_ACCESS_KEY" not in service_settings("ingress", tmp_path, environ)
 
 
 def test_a_mounted_key_makes_a_vendor_real_too(tmp_path: Path) -> None:
@@ -146,6 +182,8 @@ def test_simulated_models_cost_what_the_simulator_charges() -> None:
         assert int(price.input * 10**12) == charged.input_atto_usd
         assert int(price.cached_input * 10**12) == charged.cached_input_atto_usd
         assert int(price.output * 10**12) == charged.output_atto_usd == charged.reasoning_atto_usd
+        assert int((price.cache_write or price.input) * 10**12) == charged.cache_write_atto_usd
+        assert int((price.cache_write_1h or price.input) * 10**12) == charged.cache_write_1h_atto_usd
 
 
 def test_the_real_models_catalogue_can_be_laid_over_all_others() -> None:

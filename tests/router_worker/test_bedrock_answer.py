@@ -380,3 +380,18 @@ def test_events_that_are_not_known_are_passed_over() -> None:
     assert not stream.ended
     stream.finish()
     assert (stream.complete, stream.chunks, stream.output_bytes) == (True, 1, 1)
+
+
+def test_a_thought_is_ended_by_the_message_if_by_nothing_else() -> None:
+    stream = WIRE.open_events(call())
+    thought = {"reasoningContent": {"text": "Hm", "signature": "c2ln"}}
+    data = event("contentBlockDelta", {"delta": thought, "contentBlockIndex": 0})
+    events = stream.feed(START + data + event("messageStop", {"stopReason": "end_turn"}))
+    assert collect(events).parts == (Thinking(text="Hm", signature="c2ln", made_by="bedrock"),)
+
+
+def test_nothing_is_given_before_there_is_something_of_the_answer() -> None:
+    stream = WIRE.open_events(call())
+    empty = event("contentBlockDelta", {"delta": {"text": ""}, "contentBlockIndex": 0})
+    assert stream.feed(START + empty + event("contentBlockStop", {"contentBlockIndex": 0})) == []
+    assert stream.feed(TEXT) == [Started(), TextDelta(text="x")]

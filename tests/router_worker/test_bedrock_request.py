@@ -21,15 +21,20 @@ from router_worker.canonical.request import (
     Url,
     UserMessage,
 )
+from router_worker.vendors.bedrock import BedrockConverse
+from router_worker.vendors.bedrock_models import traits_of
+from router_worker.vendors.row import VendorRow
 from router_worker.vendors.vendor import VendorRequest
 from schemas.failures import FailureKind
 from tests.router_worker.bedrock_samples import (
     COMMAND,
+    HAIKU_45,
     HI,
     HOST,
     MISTRAL,
     NOVA_2,
     NOVA_PRO,
+    OPUS_41,
     OPUS_46,
     OPUS_47,
     SONNET_45,
@@ -298,19 +303,60 @@ def test_paths_and_headers() -> None:
     assert "Authorization" not in streamed.headers
 
 
-def test_signed_as_botocore_signs_it() -> None:
-
-    made = WIRE.build(chat(), call(chat(), SONNET_45, aws=CREDENTIALS, now_ms=NOW_MS, api_key="unused"))
+@pytest.mark.parametrize(
+    ("row", "url", "region"),
+    [
+        ({"base_url": f"https://{HOST}"}, f"https://{HOST}", "us-west-2"),
+        ({"base_url": f"https://{HOST}:443/prefix"}, f"https://{HOST}/prefix", "us-west-2"),
+        ({"base_url": "http://127.0.0.1:8123/prefix"}, "http://127.0.0.1:8123/prefix", "us-east-1"),
+        ({"base_url": "http://[::1]:8123", "region": "eu-north-1"}, "http://[::1]:8123", "eu-north-1"),
+        (
+            {"base_url": "https://bedrock-runtime.{region}.amazonaws.com", "region": "eu-north-1"},
+            "https://bedrock-runtime.eu-north-1.amazonaws.com",
+            "eu-north-1",
+        ),
+    ],
+)
+def test_signed_as_botocore_signs_it(row: dict[str, str], url: str, region: str) -> None:
+    wire = BedrockConverse(VendorRow(name="bedrock", api_key_env=None, wire="bedrock", **row))  # type: ignore[arg-type]
+    made = wire.build(chat(), call(chat(), SONNET_45, aws=CREDENTIALS, now_ms=NOW_MS, api_key="unused"))
     assert isinstance(made, VendorRequest)
-    unsigned = {name: value for name, value in made.headers.items() if name in ("Content-Type", "Accept", "X-Amz-Date")}
-    theirs = AWSRequest(method="POST", url=f"https://{HOST}{made.url_path}", data=made.body, headers=unsigned)
-    theirs.headers["X-Amz-Security-Token"] = made.headers["X-Amz-Security-Token"]
+    unsigned = {name: value for name, value in made.headers.items() if name != "Authorization"}
+    theirs = AWSRequest(method="POST", url=url + made.url_path, data=made.body, headers=unsigned)
     theirs.context["timestamp"] = made.headers["X-Amz-Date"]
     keys = Credentials(CREDENTIALS.access_key_id, CREDENTIALS.secret_access_key, CREDENTIALS.session_token)
-    auth = SigV4Auth(keys, "bedrock", "us-west-2")
+    auth = SigV4Auth(keys, "bedrock", region)
     signature = auth.signature(auth.string_to_sign(theirs, auth.canonical_request(theirs)), theirs)
     assert made.headers["Authorization"].endswith(f"Signature={signature}")
-    assert "/us-west-2/bedrock/aws4_request" in made.headers["Authorization"]
+    assert f"/{region}/bedrock/aws4_request" in made.headers["Authorization"]
+
+
+@pytest.mark.parametrize(
+    ("model", "family", "thinks", "json"),
+    [
+        ("anthropic.claude-3-haiku-20240307-v1:0", "claude", "no", "tool"),
+        ("anthropic.claude-v2:1", "claude", "no", "tool"),
+        ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", "claude", "by_budget", "tool"),
+        ("us.anthropic.claude-opus-4-20250514-v1:0", "claude", "by_budget", "tool"),
+        ("us.anthropic.claude-sonnet-4-20250514-v1:0", "claude", "by_budget", "tool"),
+        (OPUS_41, "claude", "by_budget", "tool"),
+        (HAIKU_45, "claude", "by_budget", "tool_else_native"),
+        (SONNET_45, "claude", "by_budget", "native"),
+        ("global.anthropic.claude-opus-4-5-20251101-v1:0", "claude", "by_budget", "native"),
+        (OPUS_46, "claude", "by_either", "native"),
+        ("us.anthropic.claude-sonnet-4-6", "claude", "by_either", "tool_else_native"),
+        (OPUS_47, "claude", "by_effort", "tool"),
+        ("us.anthropic.claude-opus-4-8", "claude", "by_effort", "tool"),
+        ("amazon.nova-micro-v1:0", "nova", "no", "tool"),
+        ("us.amazon.nova-premier-v1:0", "nova", "no", "tool"),
+        (NOVA_2, "nova", "nova", "tool"),
+        (COMMAND, "command", "no", "no"),
+        (MISTRAL, "other", "no", "native"),
+    ],
+)
+def test_what_models_take(model: str, family: str, thinks: str, json: str) -> None:
+    traits = traits_of(model, "whatever")
+    assert (traits.family, traits.thinks, traits.json) == (family, thinks, json)
 
 
 def test_traits_by_the_catalogues_name_where_the_vendors_is_an_arn() -> None:

@@ -224,3 +224,8 @@ def test_schemas_that_structured_output_refuses_go_by_a_tool() -> None:
     assert refused(chat(response_format=JsonFormat())).param == "response_format"
     array = JsonFormat(schema=msgspec.Raw(b'{"type":"array","items":{"type":"string"}}'))
     assert refused(chat(response_format=array), NOVA_PRO).param == "response_format"
+
+
+def test_json_by_a_tool_is_not_for_conversations_that_have_used_others() -> None:
+    request = chat(messages=USED_TOOLS, response_format=JsonFormat(schema=CLOSED))
+    assert refused(request, NOVA_PRO).param == "response_format"

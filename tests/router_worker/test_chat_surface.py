@@ -8,20 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router_worker.surfaces.json_depth import is_deeper_than
-from router_worker.surfaces.openai_chat import MAX_DEPTH, ChatRequest, plan_request, read_chat_request
+from router_worker.surfaces.openai_chat import MAX_DEPTH, OpenAiChat
+from router_worker.surfaces.surface import Reading
+from router_worker.vendors.vendor import VendorRequest
 from schemas.catalogue import Capability
 from schemas.failures import Failure, FailureKind
 from tests.router_worker.openai_samples import call, vendor
 
+SURFACE = OpenAiChat()
 
-def read(body: dict[str, Any]) -> ChatRequest:
-    request = read_chat_request(orjson.dumps({"messages": [{"role": "user", "content": "x"}], **body}))
-    assert isinstance(request, ChatRequest)
+
+def read(body: dict[str, Any]) -> Reading:
+    request = SURFACE.read(orjson.dumps({"messages": [{"role": "user", "content": "x"}], **body}))
+    assert isinstance(request, Reading)
     return request
 
 
 def refused(body: bytes) -> Failure:
-    failure = read_chat_request(body)
+    failure = SURFACE.read(body)
     assert isinstance(failure, Failure)
     return failure
 
@@ -35,7 +39,7 @@ def test_defaults() -> None:
         None,
     )
     nulls = read(dict.fromkeys(["stream", "stream_options", "n", "max_tokens", "tools", "response_format"]))
-    assert plan_request(nulls).needs == frozenset()
+    assert nulls.needs == frozenset()
 
 
 def test_what_is_read() -> None:
@@ -66,18 +70,16 @@ _IMAGE = {"type": "image_url", "image_url": {"url": "http://x"}}
     ],
 )
 def test_needs(body: dict[str, Any], needs: set[Capability]) -> None:
-    assert plan_request(read(body)).needs == needs
+    assert read(body).needs == needs
 
 
 def test_media_of_any_sort_is_seen_because_bytes_do_not_bound_its_tokens() -> None:
-    assert read({"messages": [{"content": [{"type": "input_audio"}, {"type": "text"}]}]}).media_types() == {
-        "input_audio"
-    }
+    assert read({"messages": [{"content": [{"type": "input_audio"}, {"type": "text"}]}]}).has_media
+    assert not read({"messages": [{"content": [{"type": "text"}, {"type": "refusal"}]}]}).has_media
 
 
-def test_zero_data_retention() -> None:
-    assert plan_request(read({"zero_data_retention": True})).zero_data_retention
-    assert not plan_request(read({})).zero_data_retention
+def test_an_effort_to_think_is_a_wish_and_no_need() -> None:
+    assert read({"reasoning_effort": "high"}).needs == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -110,10 +112,10 @@ def test_nesting_is_limited_so_that_no_later_parser_fails(depth: int) -> None:
     many = b"[[]]," * 500
     for nested in (b"[" * depth + b"]" * depth, b'{"a":' * depth + b"1" + b"}" * depth):
         body = b'{"deep":[' + (nested or b"1") + b'],"many":[' + many + b'0],"text":"[[[\\"[[["}'
-        result = read_chat_request(body)
+        result = SURFACE.read(body)
         if depth + 2 <= MAX_DEPTH:
-            assert isinstance(result, ChatRequest)
-            assert vendor().build_request(call(body)).body
+            assert isinstance(result, Reading)
+            assert isinstance(vendor().build_request(call(body)), VendorRequest)
         else:
             assert isinstance(result, Failure)
             assert result.kind is FailureKind.INVALID_REQUEST
@@ -135,4 +137,4 @@ def test_depth(value: Any, limit: int) -> None:
 
 @given(st.binary(max_size=100))
 def test_no_bytes_raise(body: bytes) -> None:
-    assert isinstance(read_chat_request(body), ChatRequest | Failure)
+    assert isinstance(SURFACE.read(body), Reading | Failure)

@@ -19,12 +19,15 @@ from deploy.local.vendors.openai_request import (
     ToolMessage,
     UserMessage,
 )
+from deploy.local.vendors.vendor_rules import VendorRules
 from deploy.local.vendors.wire import Refused
 
 
-def chat_ask(request: ChatRequest, shows_reasoning: bool) -> Ask:
+def chat_ask(request: ChatRequest, rules: VendorRules) -> Ask:
     """Raises Refused."""
     _check_together(request)
+    if isinstance(request, OpenChatRequest):
+        _check_own_fields(request, rules)
     cap = request.max_completion_tokens
     ask = Ask(
         model=request.model,
@@ -46,7 +49,7 @@ def chat_ask(request: ChatRequest, shows_reasoning: bool) -> Ask:
     elif isinstance(request.response_format, JsonObjectFormat):
         ask.schema = {"type": "object", "properties": {"answer": {"type": "string"}}}
     if _thinks(request):
-        ask.reasoning = "shown" if shows_reasoning else "hidden"
+        ask.reasoning = "shown" if rules.reasoning_field is not None else "hidden"
     return ask
 
 
@@ -65,7 +68,21 @@ def refusal(complaint: Complaint) -> Refused:
 def _thinks(request: ChatRequest) -> bool:
     if isinstance(request, OpenChatRequest) and request.thinking is not None:
         return request.thinking.get("type") == "enabled"
+    if isinstance(request, OpenChatRequest) and request.reasoning is not None:
+        return request.reasoning.get("enabled") is not False and request.reasoning.get("effort") != "none"
     return request.reasoning_effort not in (None, "none", "minimal")
+
+
+def _check_own_fields(request: OpenChatRequest, rules: VendorRules) -> None:
+    """Of what vendors have beside OpenAI's fields, only this one's."""
+    for index, message in enumerate(request.messages):
+        where = f"messages[{index}]"
+        for name in ("reasoning_content", "reasoning"):
+            if getattr(message, name, None) is not None and name != rules.reasoning_field:
+                raise refusal(Complaint("unknown", f"{where}.{name}", ""))
+        for number, part in enumerate(message.content if isinstance(message.content, list) else ()):
+            if getattr(part, "cache_control", None) is not None and not rules.cache_control:
+                raise refusal(Complaint("unknown", f"{where}.content[{number}].cache_control", ""))
 
 
 def _check_together(request: ChatRequest) -> None:

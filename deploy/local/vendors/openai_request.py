@@ -223,7 +223,40 @@ class ChatRequest(_Strict):
     web_search_options: dict[str, Any] | None = None
 
 
-class OpenChatRequest(ChatRequest, forbid_unknown_fields=False):
-    """The same, with any further top-level fields: of a vendor that has some of its own."""
+class OpenTextPart(TextPart, tag="text"):
+    cache_control: dict[str, Any] | None = None
 
+
+OpenTextParts = Annotated[list[OpenTextPart], Meta(min_length=1)]
+
+
+class OpenSystemMessage(SystemMessage, tag="system"):
+    content: str | OpenTextParts
+
+
+class OpenUserMessage(UserMessage, tag="user"):
+    content: str | Annotated[list[OpenTextPart | ImagePart | AudioPart | FilePart], Meta(min_length=1)]
+
+
+class OpenAssistantMessage(AssistantMessage, tag="assistant"):
+    content: str | Annotated[list[OpenTextPart | RefusalPart], Meta(min_length=1)] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+
+class OpenToolMessage(ToolMessage, tag="tool"):
+    content: str | OpenTextParts
+
+
+OpenMessage = (
+    OpenSystemMessage | DeveloperMessage | OpenUserMessage | OpenAssistantMessage | OpenToolMessage | FunctionMessage
+)
+
+
+class OpenChatRequest(ChatRequest, forbid_unknown_fields=False):
+    """The same, with any further top-level fields: of a vendor that has some of its own. What messages may hold beside
+    OpenAI's fields differs from vendor to vendor (VendorRules)."""
+
+    messages: Annotated[list[OpenMessage], Meta(min_length=1)]  # type: ignore[assignment] # each is a kind of Message
     thinking: dict[str, Any] | None = None
+    reasoning: dict[str, Any] | None = None

@@ -19,6 +19,7 @@ from deploy.local.vendors.vendor_rules import RULES, STRICT, VendorRules
 from deploy.local.vendors.wire import Endpoint, Incoming, Refused, Wire
 
 _FINGERPRINT = b'"service_tier":"default","system_fingerprint":"fp_simulator"'
+_AZURE = "/azure/"
 _STATUS_TYPES = {403: "permission_error", 408: "timeout", 409: "conflict", 429: "requests"}
 _STATUS_CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
 
@@ -59,10 +60,7 @@ class OpenAIWire(Wire):
             raise refusal(complaint) from None
         except NotJson:
             raise Refused(400, "The body of the request could not be parsed as JSON.") from None
-        for name in self._rules.refused_fields:
-            if getattr(request, name) is not None:
-                raise Refused(422, f"Extra inputs are not permitted: {name!r}.", param=name, code="extra_forbidden")
-        return chat_ask(request, shows_reasoning=self._rules.reasoning_field is not None)
+        return chat_ask(request, self._rules)
 
     def peek(self, incoming: Incoming) -> tuple[str | None, bool | None]:
         try:
@@ -75,7 +73,7 @@ class OpenAIWire(Wire):
         )
 
     def sends_usage(self, ask: Ask) -> bool:
-        return ask.wants_usage or not ask.stream or self._rules.usage_unasked
+        return ask.wants_usage or not ask.stream
 
     def reply(self, answer_id: str, created: int, ask: Ask, plan: Plan, usage_sent: bool) -> bytes:
         message = _message(answer_id, plan, self._rules.reasoning_field)
@@ -152,9 +150,7 @@ class OpenAIFrames:
 
     def closing(self) -> bytes:
         end = self._each_choice(b"{}", b'"%b"' % _finish(self._plan))
-        if self._rules.usage_unasked and self._usage_sent:
-            end = end.removesuffix(self._tail) + b'}],"usage":%b}\n\n' % _usage(self._plan)
-        elif self._wants_usage and self._usage_sent:
+        if self._wants_usage and self._usage_sent:
             end += self._head + b'],"usage":%b}\n\n' % _usage(self._plan)
         return end + b"data: [DONE]\n\n"
 
@@ -188,8 +184,10 @@ def error_envelope(refused: Refused) -> bytes:
 
 
 def check_bearer(incoming: Incoming) -> None:
-    """A Bearer token that is not `bad`, and a JSON body; raises Refused."""
+    """A Bearer token that is not `bad` (of Azure: the header `api-key`), and a JSON body; raises Refused."""
     scheme, _, key = incoming.headers.get("Authorization", "").partition(" ")
+    if incoming.raw_path.startswith(_AZURE):
+        scheme, key = "bearer", incoming.headers.get("api-key", "")
     key = key.strip()
     if scheme.lower() != "bearer" or not key:
         raise Refused(401, "You did not provide an API key: send it as a Bearer token.", code="")

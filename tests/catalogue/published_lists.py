@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 # Written as genai-prices' data file is: nested constructor calls, never run.
-GENAI = """
+GENAI_DATA = """
 providers: list[Provider] = [
     Provider(id='openai', name='OpenAI', api_pattern='x', models=[
         ModelInfo(id='gpt-9', match=ClauseOr(or_=[ClauseEquals(equals='gpt-9'), ClauseRegex(regex='^gpt-9-')]),
@@ -18,7 +18,8 @@ providers: list[Provider] = [
             ],
             price_variants=[PriceVariant(when={'processing': 'batch'}, constraint=None,
                 prices=ModelPrice(input_mtok=Decimal('0.5'), output_mtok=Decimal('2.5')))]),
-        ModelInfo(id='text-embedding-9', match=ClauseEquals(equals='text-embedding-9'), prices=ModelPrice(input_mtok=Decimal('0.02'))),
+        ModelInfo(id='text-embedding-9', match=ClauseEquals(equals='text-embedding-9'),
+            prices=ModelPrice(input_mtok=Decimal('0.02'))),
         ModelInfo(id='free-9', match=ClauseEquals(equals='free-9'), prices=ModelPrice()),
     ]),
     Provider(id='azure', name='Azure', api_pattern='x', fallback_model_providers=['openai'], models=[]),
@@ -34,8 +35,9 @@ providers: list[Provider] = [
     Provider(id='deepseek', name='DeepSeek', api_pattern='x', models=[
         ModelInfo(id='night', match=ClauseStartsWith(starts_with='night'), prices=[
             ConditionalPrice(prices=ModelPrice(input_mtok=Decimal('1'), output_mtok=Decimal('1'))),
-            ConditionalPrice(constraint=TimeOfDateConstraint(start_time=datetime.time(1, 0, tzinfo=datetime.timezone.utc),
-                end_time=datetime.time(2, 0)), prices=ModelPrice(input_mtok=Decimal('2'), output_mtok=Decimal('2')))]),
+            ConditionalPrice(constraint=TimeOfDateConstraint(
+                start_time=datetime.time(1, 0, tzinfo=datetime.timezone.utc), end_time=datetime.time(2, 0)),
+                prices=ModelPrice(input_mtok=Decimal('2'), output_mtok=Decimal('2')))]),
     ]),
     Provider(id='x-ai', name='xAI', api_pattern='x', models=[]),
     Provider(id='groq', name='Groq', api_pattern='x', models=[]),
@@ -60,7 +62,7 @@ _CHAT: dict[str, Any] = {
     "output_cost_per_token": 6e-06,
     "supports_function_calling": True,
 }
-LITELLM = json.dumps(
+LITELLM_DATA = json.dumps(
     {
         "gpt-9": {**_CHAT, "litellm_provider": "openai", "supports_vision": True},
         "gpt-9-2026-02-03": {**_CHAT, "litellm_provider": "openai", "supports_vision": True},
