@@ -23,6 +23,7 @@ VENDORS: Mapping[str, str] = {
     "fireworks": "fireworks",
     "bedrock": "aws",
     "vertex": "google",
+    "vertex-anthropic": "google",
     "mistral": "mistral",
     "arcee": "arcee",
     "openrouter": "openrouter",

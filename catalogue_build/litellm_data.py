@@ -18,11 +18,8 @@ _SECTIONS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "azure": (("azure", "azure/"),),
     "anthropic": (("anthropic", ""),),
     "gemini": (("gemini", "gemini/"),),
-    "vertex": (
-        ("vertex_ai-language-models", ""),
-        ("vertex_ai-embedding-models", ""),
-        ("vertex_ai-anthropic_models", "vertex_ai/"),
-    ),
+    "vertex": (("vertex_ai-language-models", ""), ("vertex_ai-embedding-models", "")),
+    "vertex-anthropic": (("vertex_ai-anthropic_models", "vertex_ai/"),),
     "bedrock": (("bedrock_converse", ""), ("bedrock", "")),
     "cohere": (("cohere_chat", ""), ("cohere", ""), ("cohere", "cohere/")),
     "mistral": (("mistral", "mistral/"),),

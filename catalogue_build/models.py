@@ -94,7 +94,7 @@ def _route_order(each: Draft, maker: str) -> tuple[bool, bool, int, bool]:
     """The maker's own vendor first, but what is retired last: it would cost every request an attempt."""
     vendor = each.candidate.vendor
     retired = each.facts is not None and each.facts.status == "deprecated"
-    own = MAKER_OF_VENDOR.get(vendor) == maker and vendor not in ("azure", "vertex")
+    own = MAKER_OF_VENDOR.get(vendor) == maker and vendor not in ("azure", "vertex", "vertex-anthropic")
     return retired, not own, _VENDOR_ORDER[vendor], each.candidate.region == "global"
 
 

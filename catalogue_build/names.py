@@ -54,6 +54,7 @@ MAKER_OF_VENDOR: Mapping[str, str] = {
     "anthropic": "anthropic",
     "gemini": "google",
     "vertex": "google",
+    "vertex-anthropic": "anthropic",
     "bedrock": "amazon",
     "cohere": "cohere",
     "mistral": "mistral",
@@ -162,7 +163,7 @@ def identity(vendor: str, vendor_model: str) -> Identity:
         organisation, _, name = without_profile(name).partition(".")
         name = _BEDROCK_VERSION.sub("", name)
         name = re.sub(r"^llama3-(?=\d-)", "llama-3.", re.sub(r"^llama3-(?=\d+b)", "llama-3-", name))
-    elif vendor == "vertex":
+    elif vendor in ("vertex", "vertex-anthropic"):
         name = name.removesuffix("@default")
     elif vendor == "fireworks":
         name = re.sub(r"(?<=\d)p(?=\d)", ".", name.rsplit("/", 1)[-1])

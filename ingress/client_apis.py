@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ingress.surfaces.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from ingress.surfaces.gemini_generate import GeminiGenerate
 from ingress.surfaces.openai_chat import OpenAiChat
+from ingress.surfaces.openai_embeddings import OpenAiEmbeddings
+from ingress.surfaces.openai_responses import OpenAiResponses
 from ingress.surfaces.surface import ClientSurface
 from schemas.envelope import Surface
 from schemas.failures import Failure
@@ -24,12 +28,27 @@ class Endpoint(NamedTuple):
     surface: ClientSurface
 
 
-_SURFACES: tuple[ClientSurface, ...] = (OpenAiChat(),)
+_SURFACES: tuple[ClientSurface, ...] = (
+    OpenAiChat(),
+    OpenAiResponses(),
+    OpenAiEmbeddings(),
+    AnthropicMessages(),
+    AnthropicCountTokens(),
+    GeminiGenerate(),
+)
 SURFACES: Mapping[Surface, ClientSurface] = {surface.name: surface for surface in _SURFACES}
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("/v1/chat/completions", SURFACES["openai.chat"]),
+    Endpoint("/v1/responses", SURFACES["openai.responses"]),
+    Endpoint("/v1/embeddings", SURFACES["openai.embeddings"]),
     Endpoint("/v1/openai/chat/completions", SURFACES["openai.chat"]),
+    Endpoint("/v1/openai/responses", SURFACES["openai.responses"]),
+    Endpoint("/v1/openai/embeddings", SURFACES["openai.embeddings"]),
+    Endpoint("/v1/messages", SURFACES["anthropic.messages"]),
+    Endpoint("/v1/messages/count_tokens", SURFACES["anthropic.count_tokens"]),
+    Endpoint("/v1/anthropic/v1/messages", SURFACES["anthropic.messages"]),
+    Endpoint("/v1/anthropic/v1/messages/count_tokens", SURFACES["anthropic.count_tokens"]),
 )
 
 GEMINI_PATH = "/v1beta/models/{model:.+}:{action}"

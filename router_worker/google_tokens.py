@@ -146,8 +146,7 @@ class GoogleTokens:
             raise TokenUnavailable("the token endpoint's answer cannot be read") from None
         if not token.access_token or token.expires_in <= 0:
             raise TokenUnavailable("the token endpoint gave no token")
-        # Google pads tokens with dots in some answers; they belong to it. Line ends could not be sent as a header.
-        self._token = token.access_token.strip()
+        self._token = token.access_token
         self._renew_at_s = asked_at_s + token.expires_in * _RENEW_AT_SHARE
         self._expires_at_s = asked_at_s + token.expires_in
 

@@ -24,7 +24,7 @@ class _Request(GatewayFields, kw_only=True):
     model: Name
     input: _Text | Annotated[list[_Text | _Token | _Tokens], Meta(min_length=1)]
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Annotated[int, Meta(ge=1)] | None = None
+    dimensions: Annotated[int, Meta(ge=1, le=10**6)] | None = None
 
 
 _DECODER = msgspec.json.Decoder(_Request)

@@ -35,7 +35,7 @@ class _Request(GatewayFields, kw_only=True):
     stream: bool | None = None
     store: bool | None = None
     instructions: str | None = None
-    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1, le=10**9)] | None = None
     metadata: _Metadata | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None

@@ -205,7 +205,7 @@ def _tool_choice(choice: _ToolChoice | None) -> ToolChoice | None:
 
 
 def _response_format(request: _Request) -> JsonFormat | None:
-    """`strict` is left to the vendor: Anthropic's schemas may have optional fields, which OpenAI's strict ones may not."""
+    """`strict` stays open: schemas here may have optional fields, which OpenAI's strict ones may not."""
     config: Any = request.output_config
     found = (config.format if config is not None else None) or request.output_format
     return None if found is None else JsonFormat(schema=msgspec.Raw(msgspec.json.encode(found.schema)))

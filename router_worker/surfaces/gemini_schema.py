@@ -35,9 +35,7 @@ _ORDERS = ("propertyOrdering", "property_ordering")
 
 
 def json_schema(schema: msgspec.Raw) -> msgspec.Raw | None:
-    """None if it is not an object. What JSON schema has no word for but ignores (`example`, say) stays.
-
-    Raises OverflowError for whole numbers of more than 64 bits."""
+    """None if it is not an object. What JSON schema has no word for but ignores (`example`, say) stays."""
     value = msgspec.json.decode(schema)
     return msgspec.Raw(msgspec.json.encode(_converted(value))) if isinstance(value, dict) else None
 
@@ -47,7 +45,7 @@ def _converted(schema: Any) -> Any:
         return schema
     out: dict[str, Any] = {}
     for given, value in schema.items():
-        name: str = _NEW_NAMES.get(given, given)
+        name = _NEW_NAMES[given] if given in _NEW_NAMES else str(given)
         if value is None or name in ("nullable", *_ORDERS) or (name == "format" and value == "enum"):
             continue
         if name == "type" and isinstance(value, str):

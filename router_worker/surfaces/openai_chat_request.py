@@ -12,6 +12,7 @@ from router_worker.canonical.request import ChatRequest, Effort
 from router_worker.surfaces.openai_chat_messages import Conversation, Turn, unread_fields
 from router_worker.surfaces.openai_chat_tools import (
     ChoiceGiven,
+    Count,
     FormatGiven,
     Function,
     FunctionCallGiven,
@@ -29,8 +30,6 @@ from router_worker.vendors.gateway_fields import GATEWAY_FIELDS
 from router_worker.vendors.json_fields import NULL
 from schemas.failures import Failure
 
-_Count = Annotated[int, Meta(ge=0)] | None
-
 
 class _Body(msgspec.Struct, frozen=True):
     """What is translated. `null` is what OpenAI takes it for: not given."""
@@ -38,13 +37,13 @@ class _Body(msgspec.Struct, frozen=True):
     messages: list[Turn]
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
-    max_tokens: _Count = None
-    max_completion_tokens: _Count = None
+    max_tokens: Count = None
+    max_completion_tokens: Count = None
     temperature: float | None = None
     top_p: float | None = None
-    top_k: int | None = None
+    top_k: Count = None
     stop: str | list[str] | None = None
-    seed: int | None = None
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     tools: list[ToolGiven] | None = None

@@ -1,18 +1,24 @@
 """Tools, the choice among them, the form of the answer and the effort to think, of OpenAI's chat completions."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from router_worker.canonical.request import Effort, JsonFormat, Reasoning, Tool, ToolChoice
 from router_worker.surfaces.openai_chat_parts import CacheControl, ttl_of
 from router_worker.surfaces.typed_fields import untranslatable, wrong
+from router_worker.vendors.json_fields import NULL
+
+# Beyond, vendors' own parsers, and the writers of our requests, have no number for it.
+Count = Annotated[int, Meta(ge=0, le=2**53)] | None
+_NOT_GIVEN = msgspec.Raw(NULL)
 
 
 class Function(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     description: str | None = None
-    parameters: msgspec.Raw | None = None
+    parameters: msgspec.Raw = _NOT_GIVEN
     strict: bool | None = None
     cache_control: CacheControl | None = None
 
@@ -35,7 +41,7 @@ class ChoiceGiven(msgspec.Struct, frozen=True):
 class _Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = "answer"
     description: str | None = None
-    schema: msgspec.Raw | None = None
+    schema: msgspec.Raw = _NOT_GIVEN
     strict: bool | None = None
 
 
@@ -48,7 +54,7 @@ class ThinkingGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Anthropic's way to say it, which Z.ai, DeepSeek and LiteLLM take in this API too."""
 
     type: Literal["enabled", "disabled", "adaptive"]
-    budget_tokens: int | None = None
+    budget_tokens: Count = None
     display: Literal["summarized", "omitted"] | None = None
     clear_thinking: bool | None = None
 
@@ -57,7 +63,7 @@ class ReasoningGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """OpenRouter's. https://openrouter.ai/docs/use-cases/reasoning-tokens"""
 
     effort: Effort | None = None
-    max_tokens: int | None = None
+    max_tokens: Count = None
     exclude: bool | None = None
     enabled: bool | None = None
     summary: Any = None
@@ -178,15 +184,13 @@ def read_reasoning(
             dropped.add("thinking.clear_thinking")
     word = next((word for word in words if word is not None), None)
     budget = next((budget for budget in budgets if budget is not None), None)
-    if budget is not None and budget < 0:
-        raise wrong("reasoning.max_tokens" if reasoning is not None else "thinking.budget_tokens", "Must be >= 0.")
     if word is None and budget is None and visible is None:
         return None
     return Reasoning(effort=word, budget_tokens=budget, visible=visible)
 
 
-def _schema(raw: msgspec.Raw | None, place: str) -> msgspec.Raw | None:
-    if raw is None or bytes(raw) == b"null":
+def _schema(raw: msgspec.Raw, place: str) -> msgspec.Raw | None:
+    if bytes(raw) == NULL:
         return None
     if bytes(raw)[:1] != b"{":
         raise wrong(place, "Expected an object.")

@@ -45,7 +45,9 @@ def write_completion(answer: Answer, call: VendorCall) -> bytes:
     message: Json = {"role": "assistant", "content": "".join(texts) if texts or not calls else None, "refusal": None}
     if any(thought.text for thought in thoughts):
         message["reasoning_content"] = "".join(thought.text for thought in thoughts)
-    details = [detail for thought in thoughts for detail in _details(thought)]
+    details: list[Json] = []
+    for thought in thoughts:
+        details += _details(thought, len(details))
     if details:
         message["reasoning_details"] = details
     if calls:
@@ -69,6 +71,7 @@ class OpenAiChatWriter:
         self._head = _head(call, "chat.completion.chunk")
         self._begun = False
         self._thought = ""
+        self._details = 0
         self._without_arguments: dict[int, bool] = {}
 
     def write(self, events: Sequence[Event]) -> bytes:
@@ -113,8 +116,10 @@ class OpenAiChatWriter:
         if delta.signature is not None or delta.encrypted is not None:
             whole = delta.text if delta.encrypted is not None else self._thought
             details = _details(
-                Thinking(text=whole, signature=delta.signature, encrypted=delta.encrypted, made_by=delta.made_by)
+                Thinking(text=whole, signature=delta.signature, encrypted=delta.encrypted, made_by=delta.made_by),
+                self._details,
             )
+            self._details += len(details)
             out.append(self._chunk({"reasoning_details": details}))
             self._thought = ""
         return out
@@ -148,21 +153,15 @@ def _call(call_id: str, name: str, arguments: str, signature: str | None) -> Jso
     return written
 
 
-def _details(thought: Thinking) -> list[Json]:
-    """Empty for a thought that nobody asks to see again."""
-    details: list[Json] = []
+def _details(thought: Thinking, index: int) -> list[Json]:
+    """Empty for a thought that nobody asks to see again. `index` counts the answer's details: OpenAI's clients join the
+    pieces of a list by it, and fail on a list without."""
+    kept: list[Json] = []
     if thought.signature is not None:
-        details.append(
-            {
-                "type": "reasoning.text",
-                "text": thought.text,
-                "signature": thought.signature,
-                "format": thought.made_by,
-            }
-        )
+        kept.append({"type": "reasoning.text", "text": thought.text, "signature": thought.signature})
     if thought.encrypted is not None:
-        details.append({"type": "reasoning.encrypted", "data": thought.encrypted, "format": thought.made_by})
-    return details
+        kept.append({"type": "reasoning.encrypted", "data": thought.encrypted})
+    return [{"index": index + n, **detail, "format": thought.made_by} for n, detail in enumerate(kept)]
 
 
 def _usage(tokens: TokenCounts) -> Json:

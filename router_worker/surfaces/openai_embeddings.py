@@ -44,7 +44,7 @@ class _Request(msgspec.Struct, frozen=True):
     model: str
     input: msgspec.Raw
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Annotated[int, Meta(ge=1)] | None = None
+    dimensions: Annotated[int, Meta(ge=1, le=10**6)] | None = None
     input_type: str | None = None
 
 

@@ -53,7 +53,7 @@ class _Reasoning(msgspec.Struct, frozen=True):
 class _Request(msgspec.Struct, frozen=True):
     input: msgspec.Raw = _NULL
     stream: bool | None = None
-    max_output_tokens: Annotated[int, Meta(ge=0)] | None = None
+    max_output_tokens: Annotated[int, Meta(ge=0, le=10**9)] | None = None
     tools: tuple[msgspec.Raw, ...] | None = None
     tool_choice: msgspec.Raw = _NULL
     text: _Text | None = None

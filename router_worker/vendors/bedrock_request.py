@@ -5,18 +5,17 @@ from typing import Any
 
 import msgspec
 
-from router_worker.canonical.reasoning import budget_tokens, effort
-from router_worker.canonical.request import ChatRequest, Reasoning
+from router_worker.canonical.reasoning import effort
+from router_worker.canonical.request import ChatRequest
+from router_worker.vendors.anthropic_models import Traits
+from router_worker.vendors.anthropic_thinking import plan_thinking, sampling
 from router_worker.vendors.bedrock_messages import MessageWriter
 from router_worker.vendors.bedrock_models import ModelTraits
 from router_worker.vendors.bedrock_notes import Block, CannotSay, Notes
 from router_worker.vendors.bedrock_tools import asks_to_think, json_tool_config, json_way, text_format, tool_config
 from router_worker.vendors.vendor import VendorCall
 
-LEAST_BUDGET_TOKENS = 1024
-
 _NOVA_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
-_LESS_EFFORT = {"minimal": "low", "xhigh": "high", "max": "high"}
 
 
 def converse_body(request: ChatRequest, call: VendorCall, traits: ModelTraits) -> tuple[bytes, tuple[str, ...]]:
@@ -31,6 +30,11 @@ def converse_body(request: ChatRequest, call: VendorCall, traits: ModelTraits) -
     way = json_way(request, traits)
     wanted = request.response_format
     if way == "tool" and wanted is not None:
+        by_budget = traits.claude is not None and traits.claude.thinking == "budget"
+        if asks_to_think(request) and (by_budget or traits.nova_thinks):
+            # A model that must call a tool cannot think first; the shape of the answer matters more.
+            settings = replace(settings, reasoning=None)
+            notes.drop("reasoning")
         body["toolConfig"] = json_tool_config(wanted)
     else:
         config, own_choice = tool_config(request, traits, notes)
@@ -60,31 +64,15 @@ def converse_body(request: ChatRequest, call: VendorCall, traits: ModelTraits) -
 def _think(
     request: ChatRequest, call: VendorCall, traits: ModelTraits, notes: Notes, body: Block, own: Block
 ) -> ChatRequest:
-    """Writes how much to think; gives the request back, with what of its settings thinking changes."""
-    reasoning = request.reasoning
-    if reasoning is None or not asks_to_think(request):
+    """Writes how much to think; gives the request back with the settings that go with it."""
+    if traits.claude is not None:
+        return _think_as_claude(request, traits.claude, call, notes, body, own)
+    if request.reasoning is None or not asks_to_think(request):
         return request
-    match traits.thinks:
-        case "no":
-            raise CannotSay("reasoning", "this model on Bedrock does not reason")
-        case "nova":
-            return _think_as_nova(request, reasoning, notes, own)
-        case "by_budget":
-            return _think_by_budget(request, reasoning, call, notes, own)
-        case "by_either" if reasoning.budget_tokens is not None and reasoning.effort is None:
-            return _think_by_budget(request, reasoning, call, notes, own)
-        case "by_either" | "by_effort":
-            own["thinking"] = {"type": "adaptive"}
-            if reasoning.visible is not None:
-                own["thinking"]["display"] = "summarized" if reasoning.visible else "omitted"
-            word = effort(reasoning)
-            body.setdefault("outputConfig", {})["effort"] = word if word in traits.efforts else _LESS_EFFORT[word]
-            return request
-
-
-def _think_as_nova(request: ChatRequest, reasoning: Reasoning, notes: Notes, own: Block) -> ChatRequest:
-    """Nova refuses its high effort together with a cap or sampling. A cap must hold, so then the effort yields."""
-    word = _NOVA_EFFORTS[effort(reasoning)]
+    if not traits.nova_thinks:
+        raise CannotSay("reasoning", "this model on Bedrock does not reason")
+    word = _NOVA_EFFORTS[effort(request.reasoning)]
+    # Nova refuses its high effort together with a cap or sampling. A cap must hold, so then the effort yields.
     if word == "high" and not (request.max_output_tokens is request.temperature is request.top_p is None):
         word = "medium"
         notes.drop("high reasoning effort")
@@ -92,17 +80,28 @@ def _think_as_nova(request: ChatRequest, reasoning: Reasoning, notes: Notes, own
     return request
 
 
-def _think_by_budget(
-    request: ChatRequest, reasoning: Reasoning, call: VendorCall, notes: Notes, own: Block
+def _think_as_claude(
+    request: ChatRequest, claude: Traits, call: VendorCall, notes: Notes, body: Block, own: Block
 ) -> ChatRequest:
-    """Claude wants a cap above the budget, and 1024 tokens of budget at least: below that it cannot think."""
+    """By the rules of `anthropic_thinking`, which are the model's own. A budget wants a cap above it."""
+    if asks_to_think(request) and claude.thinking == "none":
+        raise CannotSay("reasoning", "this model on Bedrock does not reason")
     cap = request.max_output_tokens or call.route_max_output_tokens
-    budget = budget_tokens(reasoning, cap, least=LEAST_BUDGET_TOKENS, most=cap)
-    if budget < LEAST_BUDGET_TOKENS:
-        notes.drop("reasoning")
-        return request
-    own["thinking"] = {"type": "enabled", "budget_tokens": budget}
-    return replace(request, max_output_tokens=cap)
+    plan = plan_thinking(request, claude, cap)
+    own.update(plan.fields)
+    if plan.effort is not None and claude.thinking == "adaptive":
+        body.setdefault("outputConfig", {})["effort"] = plan.effort
+    drawn, not_drawn = sampling(request, claude, thinks=plan.is_on)
+    for name in (*plan.dropped, *not_drawn):
+        notes.drop(name)
+    by_budget = plan.fields.get("thinking", {}).get("type") == "enabled"
+    return replace(
+        request,
+        max_output_tokens=cap if by_budget else request.max_output_tokens,
+        temperature=drawn.get("temperature"),
+        top_p=drawn.get("top_p"),
+        top_k=drawn.get("top_k"),
+    )
 
 
 def _sample(request: ChatRequest, traits: ModelTraits, notes: Notes, body: Block, own: Block) -> None:

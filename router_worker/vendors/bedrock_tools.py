@@ -19,8 +19,8 @@ def json_way(request: ChatRequest, traits: ModelTraits) -> Literal["native", "to
     """How the JSON asked for is to be had; None if none was. The reader of the answer asks this too.
 
     The rule: by the model's own structured output where that is documented and known to work, else by a forced tool.
-    A forced tool excludes other tools and, with Claude, thinking; what then remains is refused. Schemas that structured
-    output refuses (objects that are not closed) go by the tool where it can be had. Raises CannotSay.
+    A forced tool excludes other tools, which is refused, and most models' thinking, which is then left out. Schemas
+    that structured output refuses (objects not closed) go by the tool where it can be had. Raises CannotSay.
     """
     wanted = request.response_format
     if wanted is None:
@@ -33,13 +33,12 @@ def json_way(request: ChatRequest, traits: ModelTraits) -> Literal["native", "to
         and traits.forced_tool
         and not request.tools
         and not holds_tools(request)
-        and not asks_to_think(request)
         and isinstance(schema, dict)
         and schema.get("type") == "object"
     )
     if traits.json == "native":
-        return "tool" if by_tool and not _is_closed(schema) else "native"
-    if by_tool:
+        return "tool" if by_tool and not _is_closed(schema) and not asks_to_think(request) else "native"
+    if by_tool and not (traits.json == "tool_else_native" and asks_to_think(request)):
         return "tool"
     if traits.json == "tool_else_native":
         return "native"
@@ -47,12 +46,13 @@ def json_way(request: ChatRequest, traits: ModelTraits) -> Literal["native", "to
         raise CannotSay("response_format", "this model on Bedrock cannot be held to a JSON schema")
     raise CannotSay(
         "response_format",
-        "this model on Bedrock is held to a schema by a forced tool: it must be an object, without tools or reasoning",
+        "this model on Bedrock is held to a schema by a forced tool: it must be an object, without other tools",
     )
 
 
 def asks_to_think(request: ChatRequest) -> bool:
-    return request.reasoning is not None and effort(request.reasoning) != "none"
+    wanted = request.reasoning
+    return wanted is not None and wanted.budget_tokens != 0 and effort(wanted) != "none"
 
 
 def holds_tools(request: ChatRequest) -> bool:

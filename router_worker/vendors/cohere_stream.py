@@ -1,4 +1,7 @@
-"""A stream of Cohere's chat as canonical events. Source: Cohere docs, "Streaming Responses" and "Streaming for tool use"."""
+"""A stream of Cohere's chat as canonical events.
+
+Source: Cohere docs, "Streaming Responses" and "Streaming for tool use".
+"""
 
 from collections.abc import Callable
 

@@ -23,7 +23,9 @@ EDGES: dict[str, tuple[str, ...]] = {
     "ingress/answer.py": ("aiohttp",),
     "ingress/http_api.py": ("aiohttp",),
     "ingress/reply_server.py": ("aiohttp",),
+    "ingress/request_path.py": ("aiohttp",),
     # router_worker: the vendors' HTTP, and the WebSockets to the ingresses
+    "router_worker/google_tokens.py": ("aiohttp",),
     "router_worker/reply_pool.py": ("aiohttp",),
     "router_worker/vendor_caller.py": ("aiohttp",),
     # billing_consumer: usage from Kafka, rows to ClickHouse

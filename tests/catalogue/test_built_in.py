@@ -144,7 +144,7 @@ def test_no_name_means_two_models() -> None:
 
 def test_one_model_at_several_vendors_is_one_model() -> None:
     wanted = {
-        "claude-haiku-4-5": {"anthropic", "bedrock", "vertex"},
+        "claude-haiku-4-5": {"anthropic", "bedrock", "vertex-anthropic"},
         "gpt-4o": {"openai", "azure"},
         "gemini-2.5-pro": {"gemini", "vertex"},
         "glm-5.2": {"zai", "together", "fireworks"},

@@ -13,7 +13,7 @@ from deploy.local.vendors.prices import load_prices
 from deploy.local.vendors.server import start_server
 from router_worker.usable_vendor import UsableVendor
 from router_worker.vendors.row import VendorRow
-from router_worker.vendors.wires import make_vendor
+from router_worker.ways import ways_of
 from schemas.catalogue import Model, Price, Route
 from schemas.money import usd_to_pico
 
@@ -48,7 +48,7 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 def usable(name: str, base_url: str) -> UsableVendor:
     row = VendorRow(name=name, base_url=base_url, api_key_env=None)
-    return UsableVendor(vendor=make_vendor(row), base_url=base_url, api_key="k")
+    return UsableVendor(ways=ways_of(row), base_url=base_url, api_key="k")
 
 
 def route(vendor: str, vendor_model: str, max_output_tokens: int = 4096) -> Route:

@@ -25,6 +25,12 @@ async def simulated_vendors() -> AsyncIterator[aiohttp.ClientSession]:
     await server.close()
 
 
+async def origin_of(http: aiohttp.ClientSession) -> str:
+    """Where the simulator listens, for clients that bring their own HTTP."""
+    async with http.get("/healthz") as response:
+        return str(response.url.origin())
+
+
 async def post(http: aiohttp.ClientSession, path: str, body: Any) -> tuple[int, dict[str, Any]]:
     async with http.post(path, json=body) as response:
         return response.status, await response.json(content_type=None)

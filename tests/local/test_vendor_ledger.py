@@ -31,6 +31,8 @@ output = "2.00"
 [priced.thinker]
 input = "0.1234567"
 cached_input = "0.0000001"
+cache_write = "0.2"
+cache_write_1h = "0.31"
 output = "3.3"
 reasoning = "7.77"
 [zai."glm-4-32b-0414-128k"]
@@ -56,6 +58,7 @@ def body(model: str) -> dict[str, Any]:
 
 async def test_summary_is_exact_to_the_last_digit(http: aiohttp.ClientSession) -> None:
     thinker = "thinker:prompt_tokens=1000003:cached_tokens=7:completion_tokens=999:reasoning_tokens=11"
+    thinker += ":cache_write_tokens=5:cache_write_1h_tokens=3"
     for path, model, times in [
         ("/priced/v1", thinker, 3),
         ("/other/v1", thinker, 1),
@@ -66,8 +69,8 @@ async def test_summary_is_exact_to_the_last_digit(http: aiohttp.ClientSession) -
             async with http.post(f"{path}/chat/completions", json=body(model)) as response:
                 await response.read()
     million = Decimal(1_000_000)
-    own = (999996 * Decimal("0.1234567") + 7 * Decimal("0.0000001") + 988 * Decimal("3.3")) / million
-    own += 11 * Decimal("7.77") / million
+    own = (999988 * Decimal("0.1234567") + 7 * Decimal("0.0000001") + 988 * Decimal("3.3")) / million
+    own += (11 * Decimal("7.77") + 5 * Decimal("0.2") + 3 * Decimal("0.31")) / million
     default = (999996 * Decimal("1.00") + 7 * Decimal("0.10") + 999 * Decimal("2.00")) / million
     glm = (6 + 4) * Decimal("0.10") / million
     async with http.get("/ledger/summary") as response:
@@ -88,21 +91,22 @@ CALLS = st.tuples(
     st.sampled_from(["a", "b"]),
     st.sampled_from(["m", "n", None]),
     st.sampled_from([*OUTCOMES, None]),
-    st.tuples(*[st.integers(0, 10**8)] * 4),
+    st.tuples(*[st.integers(0, 10**8)] * 6),
 )
 
 
 @given(st.lists(CALLS, max_size=40), st.integers(1, 50))
 def test_totals_equal_the_sum_of_all_entries_even_the_evicted(
-    calls: list[tuple[str, str | None, Outcome | None, tuple[int, int, int, int]]], kept: int
+    calls: list[tuple[str, str | None, Outcome | None, tuple[int, ...]]], kept: int
 ) -> None:
     price = parse_prices(PRICES).price("priced", "thinker")
     ledger, bounded = Ledger(lambda: 1.0), Ledger(lambda: 1.0, max_entries=kept)
-    for vendor, model, outcome, (fresh, cached, plain, reasoning) in calls:
+    for vendor, model, outcome, (fresh, cached, plain, reasoning, short, long) in calls:
         for target in (ledger, bounded):
             call = target.open(vendor, None, None)
             call.model, call.price = model, price
-            call.prompt_tokens, call.cached_tokens = fresh + cached, cached
+            call.prompt_tokens, call.cached_tokens = fresh + cached + short + long, cached
+            call.cache_write_tokens, call.cache_write_1h_tokens = short, long
             call.completion_tokens, call.reasoning_tokens = plain + reasoning, reasoning
             if outcome is not None:
                 target.close(call, outcome, 200)
@@ -175,6 +179,7 @@ def test_model_names(model: str, name: str, kind: str) -> None:
         "echo:chunks=1:chunks=2",
         "echo:chunks=1:rest",
         "echo:prompt_tokens=1:cached_tokens=2",
+        "echo:prompt_tokens=3:cached_tokens=2:cache_write_tokens=2",
         "echo:completion_tokens=1:reasoning_tokens=2",
     ],
 )

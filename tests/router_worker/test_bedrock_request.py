@@ -70,12 +70,16 @@ def test_settings() -> None:
         {
             "system": [{"text": "Be brief."}],
             "messages": [ASK],
-            "inferenceConfig": {"maxTokens": 100, "temperature": 0.5, "topP": 0.9, "stopSequences": ["END"]},
+            "inferenceConfig": {"maxTokens": 100, "temperature": 0.5, "stopSequences": ["END"]},
             "additionalModelRequestFields": {"top_k": 40},
             "additionalModelResponseFieldPaths": ["/stop_sequence"],
         },
-        ("user", "seed"),
+        ("user", "top_p", "seed"),
     )
+    body, dropped = built(request, NOVA_PRO)
+    assert body["inferenceConfig"] == {"maxTokens": 100, "temperature": 0.5, "topP": 0.9, "stopSequences": ["END"]}
+    assert "additionalModelResponseFieldPaths" not in body
+    assert dropped == ("user", "seed")
 
 
 @pytest.mark.parametrize(("asked", "capped", "sent"), [(100, 50, 50), (50, 100, 50), (None, 9, 9), (9, None, 9)])
@@ -98,7 +102,9 @@ def test_own_names_of_sampling() -> None:
     }
     assert dropped == ()
     assert refused(chat(top_k=5), MISTRAL).param == "top_k"
-    assert refused(chat(temperature=1.5)).param == "temperature"
+    assert refused(chat(temperature=1.5), NOVA_PRO).param == "temperature"
+    assert built(chat(temperature=1.5)) == ({"messages": [ASK]}, ("temperature",))
+    assert built(chat(temperature=0.5, top_k=3), OPUS_47) == ({"messages": [ASK]}, ("temperature", "top_k"))
     assert refused(chat(), choices=2).param == "n"
 
 
@@ -173,7 +179,7 @@ def test_the_roles_take_turns_and_blank_texts_go() -> None:
         (SONNET_45, Reasoning(effort="medium"), {"thinking": {"type": "enabled", "budget_tokens": 4000}}, None, 8000),
         (SONNET_45, Reasoning(effort="none"), None, None, None),
         (SONNET_45, Reasoning(budget_tokens=0), None, None, None),
-        (OPUS_46, Reasoning(budget_tokens=2000), {"thinking": {"type": "enabled", "budget_tokens": 2000}}, None, 8000),
+        (OPUS_46, Reasoning(budget_tokens=2000), {"thinking": {"type": "adaptive"}}, "low", None),
         (OPUS_46, Reasoning(effort="xhigh"), {"thinking": {"type": "adaptive"}}, "high", None),
         (OPUS_46, Reasoning(effort="max"), {"thinking": {"type": "adaptive"}}, "max", None),
         (OPUS_47, Reasoning(effort="minimal"), {"thinking": {"type": "adaptive"}}, "low", None),
@@ -334,29 +340,30 @@ def test_signed_as_botocore_signs_it(row: dict[str, str], url: str, region: str)
 @pytest.mark.parametrize(
     ("model", "family", "thinks", "json"),
     [
-        ("anthropic.claude-3-haiku-20240307-v1:0", "claude", "no", "tool"),
-        ("anthropic.claude-v2:1", "claude", "no", "tool"),
-        ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", "claude", "by_budget", "tool"),
-        ("us.anthropic.claude-opus-4-20250514-v1:0", "claude", "by_budget", "tool"),
-        ("us.anthropic.claude-sonnet-4-20250514-v1:0", "claude", "by_budget", "tool"),
-        (OPUS_41, "claude", "by_budget", "tool"),
-        (HAIKU_45, "claude", "by_budget", "tool_else_native"),
-        (SONNET_45, "claude", "by_budget", "native"),
-        ("global.anthropic.claude-opus-4-5-20251101-v1:0", "claude", "by_budget", "native"),
-        (OPUS_46, "claude", "by_either", "native"),
-        ("us.anthropic.claude-sonnet-4-6", "claude", "by_either", "tool_else_native"),
-        (OPUS_47, "claude", "by_effort", "tool"),
-        ("us.anthropic.claude-opus-4-8", "claude", "by_effort", "tool"),
-        ("amazon.nova-micro-v1:0", "nova", "no", "tool"),
-        ("us.amazon.nova-premier-v1:0", "nova", "no", "tool"),
+        ("anthropic.claude-3-haiku-20240307-v1:0", "claude", "none", "tool"),
+        ("anthropic.claude-v2:1", "claude", "none", "tool"),
+        ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", "claude", "budget", "tool"),
+        ("us.anthropic.claude-opus-4-20250514-v1:0", "claude", "budget", "tool"),
+        ("us.anthropic.claude-sonnet-4-20250514-v1:0", "claude", "budget", "tool"),
+        (OPUS_41, "claude", "budget", "tool"),
+        (HAIKU_45, "claude", "budget", "tool_else_native"),
+        (SONNET_45, "claude", "budget", "native"),
+        ("global.anthropic.claude-opus-4-5-20251101-v1:0", "claude", "budget", "native"),
+        (OPUS_46, "claude", "adaptive", "native"),
+        ("us.anthropic.claude-sonnet-4-6", "claude", "adaptive", "tool_else_native"),
+        (OPUS_47, "claude", "adaptive", "tool"),
+        ("us.anthropic.claude-opus-4-8", "claude", "adaptive", "tool"),
+        ("amazon.nova-micro-v1:0", "nova", "none", "tool"),
+        ("us.amazon.nova-premier-v1:0", "nova", "none", "tool"),
         (NOVA_2, "nova", "nova", "tool"),
-        (COMMAND, "command", "no", "no"),
-        (MISTRAL, "other", "no", "native"),
+        (COMMAND, "command", "none", "no"),
+        (MISTRAL, "other", "none", "native"),
     ],
 )
 def test_what_models_take(model: str, family: str, thinks: str, json: str) -> None:
     traits = traits_of(model, "whatever")
-    assert (traits.family, traits.thinks, traits.json) == (family, thinks, json)
+    how = "nova" if traits.nova_thinks else traits.claude.thinking if traits.claude is not None else "none"
+    assert (traits.family, how, traits.json) == (family, thinks, json)
 
 
 def test_traits_by_the_catalogues_name_where_the_vendors_is_an_arn() -> None:

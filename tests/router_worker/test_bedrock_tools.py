@@ -194,8 +194,9 @@ NATIVE = {
         (NOVA_PRO, {}, "tool"),
         (NOVA_2, {"reasoning": Reasoning(effort="none")}, "tool"),
         (OPUS_41, {"tools": (WEATHER,)}, "refused"),
-        (OPUS_47, {"reasoning": Reasoning(effort="high")}, "refused"),
-        (NOVA_2, {"reasoning": Reasoning(effort="low")}, "refused"),
+        (OPUS_47, {"reasoning": Reasoning(effort="high")}, "tool"),
+        (OPUS_47, {"tools": (WEATHER,)}, "refused"),
+        (HAIKU_45, {"reasoning": Reasoning(effort="high")}, "native"),
         (COMMAND, {}, "refused"),
     ],
 )
@@ -209,13 +210,26 @@ def test_structured_output(model: str, fields: dict[str, Any], way: str) -> None
         assert body["outputConfig"]["textFormat"] == NATIVE["textFormat"]
         assert "toolChoice" not in body.get("toolConfig", {})
     else:
-        assert "outputConfig" not in body
+        assert "textFormat" not in body.get("outputConfig", {})
         spec = {
             "name": "answer",
             "description": "Some",
             "inputSchema": {"json": msgspec.json.decode(CLOSED)},
         }
         assert body["toolConfig"] == {"tools": [{"toolSpec": spec}], "toolChoice": {"any": {}}}
+
+
+@pytest.mark.parametrize("model", [NOVA_2, OPUS_41])
+def test_thinking_yields_to_the_shape_of_the_answer(model: str) -> None:
+    request = chat(response_format=JsonFormat(schema=CLOSED), reasoning=Reasoning(effort="low"))
+    body, dropped = built(request, model)
+    assert "toolConfig" in body
+    assert "additionalModelRequestFields" not in body
+    assert dropped == ("reasoning",)
+    assert refused(request, NOVA_PRO).param == "reasoning"
+    thinks, dropped = built(request, OPUS_47)
+    assert thinks["additionalModelRequestFields"] == {"thinking": {"type": "adaptive"}}
+    assert dropped == ()
 
 
 def test_schemas_that_structured_output_refuses_go_by_a_tool() -> None:

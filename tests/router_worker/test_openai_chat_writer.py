@@ -1,11 +1,13 @@
 """Canonical answers as a client of OpenAI's chat completions gets them, read by the official client's own types."""
 
+from contextlib import suppress
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai import ContentFilterFinishReasonError, LengthFinishReasonError
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -50,8 +52,8 @@ EVENTS: list[Event] = [
     Finished(reason="tool_calls"),
 ]
 DETAILS = [
-    {"type": "reasoning.text", "text": "hmm", "signature": "sig", "format": "anthropic"},
-    {"type": "reasoning.encrypted", "data": "xyz", "format": "anthropic"},
+    {"index": 0, "type": "reasoning.text", "text": "hmm", "signature": "sig", "format": "anthropic"},
+    {"index": 1, "type": "reasoning.encrypted", "data": "xyz", "format": "anthropic"},
 ]
 
 
@@ -61,10 +63,8 @@ def given_call(*, wants_usage: bool = False) -> VendorCall:
 
 def streamed(events: list[Event], *, wants_usage: bool = False, one_by_one: bool = False) -> list[Any]:
     writer = OpenAiChat().open_writer(given_call(wants_usage=wants_usage))
-    if one_by_one:
-        out = b"".join(writer.write([event]) for event in events)
-    else:
-        out = writer.write(events)
+    groups = [[event] for event in events] if one_by_one else [events]
+    out = b"".join(writer.write(group) for group in groups)
     return payloads(out + writer.finish(TOKENS))
 
 
@@ -73,8 +73,9 @@ def assembled(chunks: list[Any]) -> dict[str, Any]:
     assert chunks[-1] == "[DONE]"
     state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
     for chunk in chunks[:-1]:
-        state.handle_chunk(ChatCompletionChunk.model_validate(chunk, strict=True))
-    return state.get_final_completion().model_dump()
+        with suppress(LengthFinishReasonError, ContentFilterFinishReasonError):
+            state.handle_chunk(ChatCompletionChunk.model_validate(chunk, strict=True))
+    return state.current_completion_snapshot.model_dump()
 
 
 def plain(events: list[Event]) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class GeminiWire(Wire, Generic[_Request]):
             vectors = [{"values": embedding_vector(text, dimensions)} for text in ask.texts]
             return orjson.dumps({"embeddings": vectors} if self._batch else {"embedding": vectors[0]})
         parts = [part for block in plan.blocks for part in _parts(answer_id, ask, plan, block)]
-        if _is_signed(ask, plan) and parts and "text" in parts[-1]:
+        if _is_signed(ask) and plan.text():
             parts[-1]["thoughtSignature"] = sign(plan.thinking())
         return orjson.dumps(_response(answer_id, ask, plan, parts, len(plan.pieces), _finish_reason(plan), usage_sent))
 
@@ -196,7 +196,7 @@ class GeminiFrames:
     def closing(self) -> bytes:
         plan = self._plan
         part: dict[str, Any] = {"text": ""}
-        if _is_signed(self._ask, plan) and not plan.all_of("tool"):
+        if _is_signed(self._ask) and plan.text():
             part["thoughtSignature"] = sign(plan.thinking())
         return self._chunk([part], len(plan.pieces), _finish_reason(plan))
 
@@ -249,7 +249,7 @@ def _finish_reason(plan: Plan) -> str:
     return "MAX_TOKENS" if plan.finish_reason == "length" else "STOP"
 
 
-def _is_signed(ask: Ask, plan: Plan) -> bool:
+def _is_signed(ask: Ask) -> bool:
     return ask.reasoning != "none" or ask.model.startswith("gemini-3")
 
 
@@ -269,7 +269,7 @@ def _parts(answer_id: str, ask: Ask, plan: Plan, block: Block) -> list[dict[str,
     if ask.model.startswith("gemini-3"):
         call["id"] = f"{answer_id}_{block.call}"
     part: dict[str, Any] = {"functionCall": call}
-    if _is_signed(ask, plan) and block.call == 0:
+    if _is_signed(ask) and block.call == 0:
         # Of parallel calls only the first is signed.
         part["thoughtSignature"] = sign(plan.thinking())
     return [part]

@@ -227,25 +227,28 @@ class OpenTextPart(TextPart, tag="text"):
     cache_control: dict[str, Any] | None = None
 
 
+# The same parts with OpenTextPart for TextPart; a list of those is another type to mypy, though it is only read here.
 OpenTextParts = Annotated[list[OpenTextPart], Meta(min_length=1)]
+OpenUserParts = Annotated[list[OpenTextPart | ImagePart | AudioPart | FilePart], Meta(min_length=1)]
+OpenAssistantParts = Annotated[list[OpenTextPart | RefusalPart], Meta(min_length=1)]
 
 
 class OpenSystemMessage(SystemMessage, tag="system"):
-    content: str | OpenTextParts
+    content: str | OpenTextParts  # type: ignore[assignment]
 
 
 class OpenUserMessage(UserMessage, tag="user"):
-    content: str | Annotated[list[OpenTextPart | ImagePart | AudioPart | FilePart], Meta(min_length=1)]
+    content: str | OpenUserParts  # type: ignore[assignment]
 
 
 class OpenAssistantMessage(AssistantMessage, tag="assistant"):
-    content: str | Annotated[list[OpenTextPart | RefusalPart], Meta(min_length=1)] | None = None
+    content: str | OpenAssistantParts | None = None  # type: ignore[assignment]
     reasoning_content: str | None = None
     reasoning: str | None = None
 
 
 class OpenToolMessage(ToolMessage, tag="tool"):
-    content: str | OpenTextParts
+    content: str | OpenTextParts  # type: ignore[assignment]
 
 
 OpenMessage = (
@@ -257,6 +260,6 @@ class OpenChatRequest(ChatRequest, forbid_unknown_fields=False):
     """The same, with any further top-level fields: of a vendor that has some of its own. What messages may hold beside
     OpenAI's fields differs from vendor to vendor (VendorRules)."""
 
-    messages: Annotated[list[OpenMessage], Meta(min_length=1)]  # type: ignore[assignment] # each is a kind of Message
+    messages: Annotated[list[OpenMessage], Meta(min_length=1)]  # type: ignore[assignment]
     thinking: dict[str, Any] | None = None
     reasoning: dict[str, Any] | None = None
