@@ -51,7 +51,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("/v1/anthropic/v1/messages/count_tokens", SURFACES["anthropic.count_tokens"]),
 )
 
-GEMINI_PATH = "/v1beta/models/{model:.+}:{action}"
+# The SDK takes the one or the other by its version.
+GEMINI_PATHS = ("/v1beta/models/{model:.+}:{action}", "/v1/models/{model:.+}:{action}")
 GEMINI_ACTIONS = ("generateContent", "streamGenerateContent")
 MODEL_LISTS = ("/v1/models", "/v1/openai/models")
 
@@ -64,4 +65,6 @@ _BY_PREFIX: tuple[tuple[str, Surface], ...] = (
 
 
 def surface_of_path(path: str) -> ClientSurface:
+    if path.endswith(GEMINI_ACTIONS):
+        return SURFACES["gemini.generate"]
     return SURFACES[next((name for prefix, name in _BY_PREFIX if path.startswith(prefix)), "openai.chat")]

@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from ingress.answer import STREAM_BEGUN, AnswerFailed
 from ingress.answer_headers import REQUEST_ID
-from ingress.client_apis import ANY_KEY, ENDPOINTS, GEMINI_ACTIONS, GEMINI_PATH, MODEL_LISTS, SURFACES, surface_of_path
+from ingress.client_apis import ANY_KEY, ENDPOINTS, GEMINI_ACTIONS, GEMINI_PATHS, MODEL_LISTS, SURFACES, surface_of_path
 from ingress.exchanges import Exchanges
 from ingress.models_page import ModelsPage
 from ingress.request_path import RequestPath
@@ -59,7 +59,8 @@ class HttpApi:
         app = web.Application(client_max_size=self._settings.max_body_bytes, middlewares=[self._edge])
         for endpoint in ENDPOINTS:
             app.router.add_post(endpoint.path, self._endpoint(endpoint.surface))
-        app.router.add_post(GEMINI_PATH, self._gemini)
+        for path in GEMINI_PATHS:
+            app.router.add_post(path, self._gemini)
         for path in MODEL_LISTS:
             app.router.add_get(path, self._list_models)
             app.router.add_get(path + "/{model:.+}", self._one_model)

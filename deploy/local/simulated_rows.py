@@ -78,7 +78,7 @@ def _base_url(row: VendorRow, vendor_url: str) -> str:
 
 
 def _builtins(value: Any) -> dict[str, Any]:
-    fields: dict[str, Any] = msgspec.to_builtins(value, str_keys=True)
+    fields: dict[str, Any] = msgspec.to_builtins(value, str_keys=True, order="deterministic")
     return fields
 
 

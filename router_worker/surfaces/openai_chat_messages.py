@@ -109,7 +109,8 @@ _KNOWN = frozenset(
 def unread_fields(message: dict[str, msgspec.Raw]) -> set[str]:
     """Fields of a message that say something, and that no vendor of another format is told."""
     ignored = set(message.keys() - _KNOWN)
-    if bytes(message.get("role", b"")) == b'"function"':
+    if bytes(message.get("role", b"")) in (b'"function"', b'"tool"'):
+        # Known from the call.
         ignored.discard("name")
     return {f"messages[].{name}" for name in ignored if bytes(message[name]) not in (b"null", b"[]", b"{}")}
 

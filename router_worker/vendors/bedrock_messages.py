@@ -100,7 +100,7 @@ class MessageWriter:
 
     def _image(self, image: Image) -> Block:
         if image.detail in ("low", "high"):
-            self._notes.drop("image detail")
+            self._notes.drop("detail")
         source = _inline(image.source, "image URL")
         if source.media_type not in IMAGE_FORMATS:
             raise CannotSay("image", f"Bedrock takes no images of type {source.media_type}")
@@ -133,7 +133,7 @@ class MessageWriter:
             if self._traits.result_status:
                 block["status"] = "error"
             else:
-                self._notes.drop("tool result error mark")
+                self._notes.drop("is_error")
         return {"toolResult": block}
 
     def _thinking(self, thought: Thinking, blocks: list[Block]) -> None:
@@ -148,7 +148,7 @@ class MessageWriter:
                 text["signature"] = thought.signature
             blocks.append({"reasoningContent": {"reasoningText": text}})
         else:
-            self._notes.drop("earlier thinking")
+            self._notes.drop("thinking")
 
 
 def tool_use_id(call_id: str) -> str:

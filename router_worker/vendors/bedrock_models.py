@@ -50,7 +50,7 @@ _NOVA = ModelTraits(
     top_k=("inferenceConfig", "topK"),
 )
 _NOVA_2 = replace(_NOVA, nova_thinks=True)
-_CLAUDE = re.compile(r"claude-(?:(?P<kind>[a-z]+)-)?(?P<major>\d)(?:-(?P<minor>\d{1,2})(?!\d))?(?!\d)")
+_CLAUDE = re.compile(r"claude-(?:(?P<kind>[a-z]+)-)?(?P<major>\d)(?:-(?P<minor>\d{1,2}))?(?!\d)")
 _NATIVE_JSON = frozenset({("sonnet", (4, 5)), ("opus", (4, 5)), ("opus", (4, 6))})
 _NATIVE_JSON_AT_NEED = frozenset({("haiku", (4, 5)), ("sonnet", (4, 6))})
 

@@ -28,12 +28,13 @@ class Notes:
 
     def __init__(self, request: ChatRequest, traits: ModelTraits) -> None:
         self._traits = traits
-        self._dropped: dict[str, None] = dict.fromkeys(request.dropped)
+        self._dropped: dict[str, None] = {}
         places = [place for place in _marked_places(request) if place in traits.caches]
         self._marks_to_skip = max(0, len(places) - MAX_CACHE_POINTS)
 
     @property
     def dropped(self) -> tuple[str, ...]:
+        """Besides those that the request itself names."""
         return tuple(self._dropped)
 
     def drop(self, name: str) -> None:
@@ -56,7 +57,7 @@ class Notes:
         if ttl == "1h" and self._traits.hour_cache:
             point["ttl"] = ttl
         elif ttl == "1h":
-            self.drop("cache for an hour")
+            self.drop("cache_ttl")
         blocks.append({"cachePoint": point})
 
 

@@ -75,7 +75,7 @@ def _think(
     # Nova refuses its high effort together with a cap or sampling. A cap must hold, so then the effort yields.
     if word == "high" and not (request.max_output_tokens is request.temperature is request.top_p is None):
         word = "medium"
-        notes.drop("high reasoning effort")
+        notes.drop("reasoning_effort")
     own["reasoningConfig"] = {"type": "enabled", "maxReasoningEffort": word}
     return request
 

@@ -91,7 +91,7 @@ def tool_config(request: ChatRequest, traits: ModelTraits, notes: Notes) -> tupl
         if tool.strict and traits.strict_tools:
             spec["strict"] = True
         elif tool.strict:
-            notes.drop("strict tool")
+            notes.drop("strict")
         blocks.append({"toolSpec": spec})
         notes.cache(blocks, tool.cache, "tools")
     config: Block = {"tools": blocks}

@@ -66,7 +66,7 @@ def test_storage_is_what_is_named_even_without_an_input() -> None:
     [
         ({"input": []}, "input"),
         ({"input": 5}, "input"),
-        ({"input": ["hi"]}, "input[...]"),
+        ({"input": ["hi"]}, "input[0]"),
         ({"model": ""}, "model"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"max_output_tokens": 10**30}, "max_output_tokens"),

@@ -276,10 +276,63 @@ async def test_fields_of_another_model_family_are_refused(
     assert (status, place in refused["message"]) == (400, True)
 
 
+@pytest.mark.parametrize(
+    ("choice", "calls"),
+    [
+        ({"type": "any"}, 2),
+        ({"type": "any", "disable_parallel_tool_use": True}, 1),
+        ({"type": "tool", "name": "get_weather"}, 2),
+        ({"type": "none"}, 0),
+    ],
+)
+async def test_tool_choice_of_claudes_own(http: aiohttp.ClientSession, choice: dict[str, Any], calls: int) -> None:
+    model = "tool:calls=2"
+    fields = {"additionalModelRequestFields": {"tool_choice": choice}}
+    _, answer = await converse(http, model, toolConfig=TOOLS, **fields)
+    made = [block for block in answer["output"]["message"]["content"] if "toolUse" in block]
+    assert len(made) == calls
+    assert (await converse(http, model, toolConfig={**TOOLS, "toolChoice": {"auto": {}}}, **fields))[0] == 400
+    assert (await converse(http, model, **fields))[0] == 400
+
+
+async def test_stop_sequence_is_named_when_asked_for(http: aiohttp.ClientSession) -> None:
+    fields: dict[str, Any] = {"inferenceConfig": {"stopSequences": ["three"]}}
+    _, answer = await converse(http, **fields)
+    assert (answer["stopReason"], "additionalModelResponseFields" in answer) == ("stop_sequence", False)
+    fields["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
+    _, answer = await converse(http, **fields)
+    assert answer["additionalModelResponseFields"] == {"stop_sequence": "three"}
+    events = dict(await converse_stream(http, **fields))
+    assert events["messageStop"]["additionalModelResponseFields"] == {"stop_sequence": "three"}
+
+
 async def test_nova_reasons_when_asked(http: aiohttp.ClientSession) -> None:
     fields = {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "low"}}
     _, answer = await converse(http, "us.amazon.nova-2-lite-v1:0", additionalModelRequestFields=fields)
-    assert ["reasoningContent" in block for block in answer["output"]["message"]["content"]] == [True, False]
+    thought, text = answer["output"]["message"]["content"]
+    # Not signed, and taken back so.
+    assert set(thought["reasoningContent"]["reasoningText"]) == {"text"}
+    history = [*HELLO["messages"], assistant(thought, text), user({"text": "go on"})]
+    assert (await converse(http, "us.amazon.nova-2-lite-v1:0", messages=history))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking", "status"),
+    [
+        ("us.anthropic.claude-opus-4-7", {"type": "adaptive"}, 400),
+        ("us.anthropic.claude-opus-4-8", {"type": "adaptive"}, 200),
+        ("us.anthropic.claude-opus-4-8", {"type": "enabled", "budget_tokens": 1024}, 400),
+        ("us.anthropic.claude-sonnet-5", {"type": "adaptive"}, 200),
+    ],
+)
+async def test_thinking_beside_a_forced_tool(
+    http: aiohttp.ClientSession, model: str, thinking: dict[str, Any], status: int
+) -> None:
+    fields = {
+        "additionalModelRequestFields": {"thinking": thinking},
+        "toolConfig": {**TOOLS, "toolChoice": {"any": {}}},
+    }
+    assert (await converse(http, model, **fields))[0] == status
 
 
 @pytest.mark.parametrize(

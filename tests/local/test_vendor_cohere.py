@@ -169,7 +169,10 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("messages[1].content", {"messages": [ASKED, {"role": "assistant"}, ASKED]}),
     ("tools[0].function.strict", {"tools": [{"type": "function", "function": {**FUNCTION, "strict": True}}]}),
     ("tools[0].name", {"tools": [{"type": "function", "name": "w", "parameters": SCHEMA}]}),
-    ("tools[0].function.parameters.type", {"tools": [{"type": "function", "function": UNTYPED}]}),
+    (
+        "tools[0].function.parameters.required",
+        {"tools": [{"type": "function", "function": UNTYPED}], "strict_tools": True},
+    ),
 ]
 
 

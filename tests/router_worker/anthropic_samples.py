@@ -43,11 +43,11 @@ def call(request: dict[str, Any] | None = None, **changes: Any) -> VendorCall:
 
 
 def event(payload: dict[str, Any]) -> bytes:
-    return b"event: " + payload["type"].encode() + b"\ndata: " + json.dumps(payload).encode() + b"\n\n"
+    return f"event: {payload['type']}\ndata: {json.dumps(payload)}\n\n".encode()
 
 
 def start(**usage: Any) -> dict[str, Any]:
-    message = {
+    message: dict[str, Any] = {
         "id": "msg_v",
         "type": "message",
         "role": "assistant",

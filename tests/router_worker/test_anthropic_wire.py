@@ -413,7 +413,7 @@ def test_reasons_to_stop(reason: str, sequence: str | None, expected: str) -> No
     message = WHOLE | {"content": [{"type": "text", "text": "x"}], "stop_reason": reason, "stop_sequence": sequence}
     answer = whole(message)
     assert (answer.finish_reason, answer.stop_sequence) == (expected, sequence)
-    reader, events = read(stream([start(), *text(0, "x"), end(reason, sequence), STOP]))
+    _, events = read(stream([start(), *text(0, "x"), end(reason, sequence), STOP]))
     assert same(collect(events, answer.tokens)) == same(answer)
 
 

@@ -95,7 +95,7 @@ def test_tools_and_their_results() -> None:
     body, dropped = built(chat(messages=USED_TOOLS, tools=(WEATHER, Tool(name="now", strict=True))), COMMAND)
     assert "status" not in body["messages"][2]["content"][1]["toolResult"]
     assert body["toolConfig"]["tools"][1] == {"toolSpec": now}
-    assert dropped == ("strict tool", "tool result error mark")
+    assert dropped == ("strict", "is_error")
 
 
 def test_ids_of_other_vendors_are_replaced_alike_in_call_and_result() -> None:
@@ -235,6 +235,8 @@ def test_thinking_yields_to_the_shape_of_the_answer(model: str) -> None:
 def test_schemas_that_structured_output_refuses_go_by_a_tool() -> None:
     assert "toolConfig" in built(chat(response_format=JsonFormat(schema=OPEN)))[0]
     assert "outputConfig" in built(chat(response_format=JsonFormat(schema=OPEN), tools=(WEATHER,)))[0]
+    thinks = chat(response_format=JsonFormat(schema=OPEN), reasoning=Reasoning(effort="high"))
+    assert "outputConfig" in built(thinks, SONNET_45)[0]
     assert refused(chat(response_format=JsonFormat())).param == "response_format"
     array = JsonFormat(schema=msgspec.Raw(b'{"type":"array","items":{"type":"string"}}'))
     assert refused(chat(response_format=array), NOVA_PRO).param == "response_format"

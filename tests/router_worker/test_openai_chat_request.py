@@ -83,7 +83,7 @@ def test_a_conversation() -> None:
                 "reasoning_content": "hm",
                 "tool_calls": [call_of("a", '{"a":1}'), call_of("b", "", "now")],
             },
-            {"role": "tool", "tool_call_id": "b", "content": "noon"},
+            {"role": "tool", "tool_call_id": "b", "content": "noon", "name": "now"},
             {"role": "tool", "tool_call_id": "a", "content": [{"type": "text", "text": "2"}]},
             {"role": "user", "content": "thanks"},
             {"role": "system", "content": "Be brief still."},

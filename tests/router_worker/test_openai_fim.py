@@ -1,4 +1,4 @@
-"""A chat request with a suffix, for a vendor that fills in the middle; and the other ways of Mistral's, passed through."""
+"""A chat request with a suffix, for a vendor that fills in the middle; and Mistral's other ways, passed through."""
 
 from typing import Any
 
@@ -89,7 +89,7 @@ def test_ids_of_other_vendors_calls_are_made_to_fit_and_everything_else_stays() 
     messages = (
         b'[{"role":"user","content":"\\u00e9 tool_call_id"},'
         b'{"role":"assistant","x":1.50,"tool_calls":[{"id":"call_long_1","function":{"arguments":"{}"}},{"id":"aB3dE6gH9"}]},'
-        b'{"role":"tool","tool_call_id":"call_long_1","content":"\\ud83d"},{"role":"tool","tool_call_id":"aB3dE6gH9"}]'
+        b'{"role":"tool","tool_call_id":"call_long_1","content":"\\ud83d\\ude00"},{"role":"tool","tool_call_id":"aB3dE6gH9"}]'
     )
     request = vendor("mistral").build_request(call(b'{"messages":' + messages + b"}"))
     assert isinstance(request, VendorRequest)

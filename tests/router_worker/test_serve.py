@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from schemas.envelope import RoutingOptions
 from schemas.failures import Failure, FailureKind
 from schemas.frames import FrameType, credit_payload
 from schemas.usage import USAGE
@@ -210,7 +211,7 @@ async def test_what_fails_before_any_call_is_claimed_told_and_reported() -> None
     async with worker_stack("echo") as stack:
         await stack.serve(b"not json")
         await stack.serve(ask(), model="unknown to this worker", request_id="req_2", stream_id=2)
-        await stack.serve(ask(zero_data_retention=True), request_id="req_3", stream_id=3)
+        await stack.serve(ask(), request_id="req_3", stream_id=3, routing=RoutingOptions(zero_data_retention=True))
         await stack.ingress.over(3)
         assert [error.kind for error in stack.ingress.errors] == [
             unreadable.kind,

@@ -15,7 +15,7 @@ from router_worker.settings import WorkSettings
 from router_worker.stream import Stream
 from router_worker.usable_vendor import UsableVendor
 from router_worker.vendor_caller import VendorCaller
-from router_worker.vendors.vendor import VendorCall
+from router_worker.vendors.vendor import VendorCall, VendorRequest
 from runtime.clock import SystemClock
 from runtime.lifecycle import Deadline, Supervisor
 from schemas.failures import Failure, FailureKind
@@ -75,7 +75,14 @@ async def call(
     async with caller(**settings) as made:
         asked = ask(vendor_model, streaming=streaming)
         async with asyncio.timeout(10):
-            return await made.call(vendor.vendor, vendor.base_url, asked, line.stream, HEAD)
+            return await make(made, vendor, asked, line)
+
+
+async def make(made: VendorCaller, vendor: UsableVendor, asked: VendorCall, line: Line) -> CallResult:
+    way = vendor.ways["openai.chat"].vendor
+    request = way.build_request(asked)
+    assert isinstance(request, VendorRequest)
+    return await made.call(way, vendor.base_url + request.url_path, asked, request, line.stream, lambda _: HEAD)
 
 
 def kind(result: CallResult) -> FailureKind | None:
@@ -392,7 +399,7 @@ async def test_one_connection_serves_many_calls() -> None:
     async with simulator() as vendors, caller() as made:
         vendor = vendors.vendor("v")
         for streaming in (True, False, True):
-            await made.call(vendor.vendor, vendor.base_url, ask("echo", streaming=streaming), Line().stream, HEAD)
+            await make(made, vendor, ask("echo", streaming=streaming), Line())
         assert made._session is not None
         assert made._session.connector is not None
         # aiohttp shows its pool in no other way.

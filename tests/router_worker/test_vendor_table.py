@@ -7,7 +7,7 @@ import pytest
 
 from router_worker.vendors.row import Quirks, VendorRow, Wire
 from router_worker.vendors.table import BUILT_IN, InvalidVendors, read_vendor_rows, vendor_table
-from router_worker.vendors.wires import make_vendors
+from router_worker.ways import CHAT_SURFACES, ways_of
 
 
 def rows(text: str) -> dict[str, VendorRow]:
@@ -18,6 +18,14 @@ def problems(text: str) -> list[str]:
     with pytest.raises(InvalidVendors) as raised:
         rows(text)
     return raised.value.problems
+
+
+OWN_NAMES_OF_KEYS = {
+    "azure": "AZURE_OPENAI_API_KEY",
+    "bedrock": "AWS_BEARER_TOKEN_BEDROCK",
+    "vertex": "VERTEX_ACCESS_TOKEN",
+    "vertex-anthropic": "VERTEX_ACCESS_TOKEN",
+}
 
 
 def test_built_in_rows_are_sound() -> None:
@@ -32,13 +40,20 @@ def test_built_in_rows_are_sound() -> None:
         "fireworks",
         "arcee",
         "openrouter",
+        "anthropic",
+        "gemini",
+        "bedrock",
+        "cohere",
+        "azure",
+        "vertex",
+        "vertex-anthropic",
     } == set(BUILT_IN)
     for name, row in BUILT_IN.items():
         assert row.name == name
         assert row.base_url.startswith("https://")
         assert not row.base_url.endswith("/")
-        assert row.api_key_env == f"{name.upper()}_API_KEY"
-    assert set(make_vendors(BUILT_IN)) == set(BUILT_IN)
+        assert row.api_key_env == OWN_NAMES_OF_KEYS.get(name, f"{name.upper()}_API_KEY")
+    assert all(ways_of(row).keys() >= CHAT_SURFACES.keys() for row in BUILT_IN.values())
     assert {row.wire for row in BUILT_IN.values()} <= set(get_args(Wire))
 
 

@@ -12,7 +12,7 @@ import orjson
 from msgspec import UNSET
 
 from deploy.local.vendors.ask import NON_TEXT_PART_TOKENS, Ask, Reasoning, Tool, count_words
-from deploy.local.vendors.bedrock_model_fields import check_model_fields
+from deploy.local.vendors.bedrock_model_fields import OwnToolChoice, check_model_fields
 from deploy.local.vendors.bedrock_request import (
     CachePoint,
     ContentBlock,
@@ -32,7 +32,7 @@ _USER_ONLY = ("tool_result", "image", "document", "video", "guard_content")
 
 def read_request(model: str, stream: bool, request: ConverseRequest) -> Ask:
     """Raises Refused, naming the place."""
-    reading = _Reading()
+    reading = _Reading(signs_thinking(model))
     if request.tool_config is not UNSET:
         _check_tools(request.tool_config)
         for tool in request.tool_config.tools:
@@ -52,9 +52,11 @@ def read_request(model: str, stream: bool, request: ConverseRequest) -> Ask:
     max_tokens = config.max_tokens if config is not UNSET and config.max_tokens is not UNSET else None
     stop = config.stop_sequences if config is not UNSET and config.stop_sequences is not UNSET else []
     fields = request.additional_model_request_fields
-    reasoning, cap = check_model_fields(model, request, {} if fields is UNSET else fields)
-    shown: Reasoning = "shown" if reasoning else "none"
-    tools, required = _callable_tools(request.tool_config) if request.tool_config is not UNSET else ((), False)
+    wishes = check_model_fields(model, request, {} if fields is UNSET else fields)
+    own_choice = wishes.tool_choice
+    reasoning: Reasoning = "shown" if wishes.reasons else "none"
+    tools, required = _callable_tools(request.tool_config, own_choice)
+    paths = request.additional_model_response_field_paths
     return Ask(
         model=model,
         prompt_tokens=max(1, reading.prompt_tokens),
@@ -63,16 +65,23 @@ def read_request(model: str, stream: bool, request: ConverseRequest) -> Ask:
         last_user_text=reading.last_user_text,
         tools=tools,
         tool_required=required,
+        parallel_tools=own_choice is None or own_choice.disable_parallel_tool_use is not True,
         tool_results=_results(request.messages[-1]),
         stop=tuple(stop),
         schema=_schema(request),
-        reasoning=shown,
-        reasoning_cap=cap,
+        reasoning=reasoning,
+        reasoning_cap=wishes.budget,
         images=reading.images,
         documents=reading.documents,
         cache_write_tokens=reading.kept_tokens - reading.kept_1h_tokens,
         cache_write_1h_tokens=reading.kept_1h_tokens,
+        extra=() if paths is UNSET else tuple(paths),
     )
+
+
+def signs_thinking(model: str) -> bool:
+    """Nova does not."""
+    return "amazon.nova" not in model
 
 
 def signature_of(thinking: str) -> str:
@@ -83,7 +92,8 @@ def signature_of(thinking: str) -> str:
 class _Reading:
     """Counts along the request, in the order in which it is cached: tools, system, messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, signed: bool) -> None:
+        self._signed = signed
         self.prompt_tokens = 0
         self.cache_points = 0
         self.kept_tokens = 0
@@ -136,7 +146,7 @@ class _Reading:
             self.tool_result(where, block.tool_result)
         elif block.reasoning_content is not UNSET and block.reasoning_content.reasoning_text is not UNSET:
             said = block.reasoning_content.reasoning_text
-            if said.signature != signature_of(said.text):
+            if self._signed and said.signature != signature_of(said.text):
                 raise _invalid(
                     f"{where}.reasoningContent.reasoningText.signature", "Invalid signature in thinking block"
                 )
@@ -223,15 +233,24 @@ def _check_tools(config: ToolConfig) -> None:
         raise _invalid("toolConfig.toolChoice.tool.name", f"No tool of the name {choice.tool.name}")
 
 
-def _callable_tools(config: ToolConfig) -> tuple[tuple[Tool, ...], bool]:
+def _callable_tools(
+    config: ToolConfig | msgspec.UnsetType, own_choice: OwnToolChoice | None
+) -> tuple[tuple[Tool, ...], bool]:
+    """The tools that may be called, and whether one has to be."""
+    if config is UNSET or (own_choice is not None and own_choice.type == "none"):
+        return (), False
     choice = config.tool_choice
     only = choice.tool.name if choice is not UNSET and choice.tool is not UNSET else None
+    forced = choice is not UNSET and choice.auto is UNSET
+    if own_choice is not None:
+        only = own_choice.name if own_choice.name is not UNSET else None
+        forced = own_choice.type in ("any", "tool")
     tools = tuple(
         Tool(tool.tool_spec.name, tool.tool_spec.input_schema.json or {})
         for tool in config.tools
         if tool.tool_spec is not UNSET and only in (None, tool.tool_spec.name)
     )
-    return tools, choice is not UNSET and choice.auto is UNSET
+    return tools, forced
 
 
 def _results(last: Message) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
 """`additionalModelRequestFields`: what a model family takes beside Converse's own parameters.
 
-Sources: Amazon's user guide of Bedrock on extended thinking of Claude, and of Nova 2's reasoning.
+Sources: Amazon's user guide of Bedrock on extended thinking of Claude, and of Nova 2's reasoning. That Claude thinks
+beside a forced tool only from 4.8 on, and only adaptively, is what langchain-aws found (its pull requests 1141, 1151).
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,6 +15,7 @@ from deploy.local.vendors.strict_body import Misfit, StrictReader
 from deploy.local.vendors.wire import Refused
 
 _FIELDS = "additionalModelRequestFields"
+_CLAUDE = re.compile(r"claude-[a-z]+-(?P<major>\d)(?:-(?P<minor>\d{1,2})(?!\d))?")
 
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -35,7 +38,20 @@ class Effort(_Strict):
     effort: Literal["low", "medium", "high", "xhigh", "max"]
 
 
+class OwnToolChoice(_Strict):
+    """Anthropic's own, which knows more than Converse's `toolChoice`."""
+
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | UnsetType = UNSET
+    disable_parallel_tool_use: bool | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.type == "tool") is (self.name is UNSET):
+            raise ValueError("name goes with the type tool alone")
+
+
 class ClaudeFields(_Strict):
+    tool_choice: OwnToolChoice | UnsetType = UNSET
     thinking: ThinkingEnabled | ThinkingAdaptive | ThinkingDisabled | UnsetType = UNSET
     output_config: Effort | UnsetType = UNSET
     anthropic_beta: list[str] | UnsetType = UNSET
@@ -70,20 +86,33 @@ class AnyFields(ClaudeFields, kw_only=True, forbid_unknown_fields=False):
     inference_config: NovaSampling | UnsetType = msgspec.field(name="inferenceConfig", default=UNSET)
 
 
-def check_model_fields(model: str, request: ConverseRequest, fields: dict[str, Any]) -> tuple[bool, int | None]:
-    """Whether the model reasons, and its budget in tokens if there is one. Raises Refused."""
+class Wishes(msgspec.Struct, frozen=True):
+    """`budget`: of the reasoning, in tokens."""
+
+    reasons: bool = False
+    budget: int | None = None
+    tool_choice: OwnToolChoice | None = None
+
+
+def check_model_fields(model: str, request: ConverseRequest, fields: dict[str, Any]) -> Wishes:
+    """Raises Refused."""
     try:
         read_fields = StrictReader(_fields_type(model)).read_document(fields)
     except Misfit as misfit:
         place = f"{_FIELDS}.{misfit.dotted()}"
         raise Refused(400, f"Malformed input request: {misfit.what} at {place}.", param=place) from None
-    if isinstance(read_fields, ClaudeFields) and read_fields.thinking is not UNSET:
+    wishes = Wishes()
+    if isinstance(read_fields, ClaudeFields):
+        choice = None if read_fields.tool_choice is UNSET else read_fields.tool_choice
+        if choice is not None:
+            _check_tool_choice(request, choice)
+        wishes = Wishes(tool_choice=choice)
         thinking = read_fields.thinking
-        if not isinstance(thinking, ThinkingDisabled):
-            return True, _check_claude(request, read_fields, thinking)
+        if isinstance(thinking, ThinkingEnabled | ThinkingAdaptive):
+            return Wishes(True, _check_claude(model, request, read_fields, thinking), choice)
     if isinstance(read_fields, NovaFields | AnyFields) and read_fields.reasoning_config is not UNSET:
-        return _check_nova(request, read_fields.reasoning_config), None
-    return False, None
+        return Wishes(_check_nova(request, read_fields.reasoning_config), None, wishes.tool_choice)
+    return wishes
 
 
 def _fields_type(model: str) -> type[msgspec.Struct]:
@@ -94,8 +123,20 @@ def _fields_type(model: str) -> type[msgspec.Struct]:
     return CommandFields if "cohere.command" in model else AnyFields
 
 
+def _check_tool_choice(request: ConverseRequest, choice: OwnToolChoice) -> None:
+    place = f"{_FIELDS}.tool_choice"
+    config = request.tool_config
+    if config is UNSET:
+        raise Refused(400, f"tool_choice may only be specified while providing tools at {place}.", param=place)
+    if config.tool_choice is not UNSET:
+        raise Refused(400, f"toolConfig.toolChoice is given as well at {place}.", param=place)
+    names = [tool.tool_spec.name for tool in config.tools if tool.tool_spec is not UNSET]
+    if choice.name is not UNSET and choice.name not in names:
+        raise Refused(400, f"Tool '{choice.name}' not found in provided tools at {place}.", param=f"{place}.name")
+
+
 def _check_claude(
-    request: ConverseRequest, fields: ClaudeFields, thinking: ThinkingEnabled | ThinkingAdaptive
+    model: str, request: ConverseRequest, fields: ClaudeFields, thinking: ThinkingEnabled | ThinkingAdaptive
 ) -> int | None:
     config, place = request.inference_config, f"{_FIELDS}.thinking"
     if config is not UNSET and config.temperature not in (UNSET, 1):
@@ -103,7 +144,9 @@ def _check_claude(
     if fields.top_k is not UNSET:
         raise Refused(400, f"top_k must be unset when thinking is enabled at {place}.", param=place)
     choice = request.tool_config.tool_choice if request.tool_config is not UNSET else UNSET
-    if choice is not UNSET and choice.auto is UNSET:
+    forced = choice is not UNSET and choice.auto is UNSET
+    forced = forced or (fields.tool_choice is not UNSET and fields.tool_choice.type in ("any", "tool"))
+    if forced and (isinstance(thinking, ThinkingEnabled) or not _thinks_before_forced_tools(model)):
         raise Refused(400, f"Thinking may not be enabled when toolChoice forces tool use at {place}.", param=place)
     if isinstance(thinking, ThinkingAdaptive):
         return None
@@ -111,6 +154,11 @@ def _check_claude(
         message = f"max_tokens must be greater than thinking.budget_tokens at {place}.budget_tokens."
         raise Refused(400, message, param=f"{place}.budget_tokens")
     return thinking.budget_tokens
+
+
+def _thinks_before_forced_tools(model: str) -> bool:
+    found = _CLAUDE.search(model)
+    return found is not None and (int(found["major"]), int(found["minor"] or 0)) >= (4, 8)
 
 
 def _check_nova(request: ConverseRequest, reasoning: NovaReasoning) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from deploy.local.vendors.ask import Ask
-from deploy.local.vendors.bedrock_conversation import read_request, signature_of
+from deploy.local.vendors.bedrock_conversation import read_request, signature_of, signs_thinking
 from deploy.local.vendors.bedrock_events import CONTENT_TYPE, event, exception
 from deploy.local.vendors.bedrock_request import ConverseRequest
 from deploy.local.vendors.bedrock_signature import BadSignatureError, verify
@@ -98,18 +98,19 @@ class BedrockWire(Wire):
         return incoming.path_params["model"], self._stream
 
     def reply(self, answer_id: str, created: int, ask: Ask, plan: Plan, usage_sent: bool) -> bytes:
-        content = [_content(answer_id, plan, block) for block in plan.blocks]
+        content = [_content(answer_id, ask.model, plan, block) for block in plan.blocks]
         answer = {
             "output": {"message": {"role": "assistant", "content": content}},
             "stopReason": _STOP_REASONS[plan.finish_reason],
             "metrics": {"latencyMs": _LATENCY_MS},
+            **_additional_fields(ask, plan),
         }
         if usage_sent:
             answer["usage"] = _usage(plan)
         return orjson.dumps(answer)
 
     def frames(self, answer_id: str, created: int, ask: Ask, plan: Plan, usage_sent: bool) -> "BedrockFrames":
-        return BedrockFrames(answer_id, plan, usage_sent)
+        return BedrockFrames(answer_id, ask, plan, usage_sent)
 
     def error_body(self, refused: Refused) -> bytes:
         message = refused.message
@@ -124,10 +125,11 @@ class BedrockWire(Wire):
 class BedrockFrames:
     """Events of one streamed answer."""
 
-    __slots__ = ("_answer_id", "_plan", "_usage_sent")
+    __slots__ = ("_answer_id", "_ask", "_plan", "_usage_sent")
 
-    def __init__(self, answer_id: str, plan: Plan, usage_sent: bool) -> None:
+    def __init__(self, answer_id: str, ask: Ask, plan: Plan, usage_sent: bool) -> None:
         self._answer_id = answer_id
+        self._ask = ask
         self._plan = plan
         self._usage_sent = usage_sent
 
@@ -152,7 +154,8 @@ class BedrockFrames:
         return events + self._end_of(block) if plan.ends_block(index) else events
 
     def closing(self) -> bytes:
-        end = _event("messageStop", {"stopReason": _STOP_REASONS[self._plan.finish_reason]})
+        stop = {"stopReason": _STOP_REASONS[self._plan.finish_reason], **_additional_fields(self._ask, self._plan)}
+        end = _event("messageStop", stop)
         metadata: dict[str, Any] = {"metrics": {"latencyMs": _LATENCY_MS}}
         if self._usage_sent:
             metadata["usage"] = _usage(self._plan)
@@ -167,7 +170,7 @@ class BedrockFrames:
 
     def _end_of(self, block: Block) -> bytes:
         signed = b""
-        if block.kind == "thinking":
+        if block.kind == "thinking" and signs_thinking(self._ask.model):
             delta = {"reasoningContent": {"signature": signature_of(self._plan.text_of(block))}}
             signed = _event("contentBlockDelta", {"delta": delta, "contentBlockIndex": block.number})
         return signed + _event("contentBlockStop", {"contentBlockIndex": block.number})
@@ -177,7 +180,7 @@ def _event(event_type: str, payload: dict[str, Any]) -> bytes:
     return event(event_type, orjson.dumps(payload))
 
 
-def _content(answer_id: str, plan: Plan, block: Block) -> dict[str, Any]:
+def _content(answer_id: str, model: str, plan: Plan, block: Block) -> dict[str, Any]:
     text = plan.text_of(block)
     if block.kind == "tool":
         return {
@@ -188,8 +191,16 @@ def _content(answer_id: str, plan: Plan, block: Block) -> dict[str, Any]:
             }
         }
     if block.kind == "thinking":
-        return {"reasoningContent": {"reasoningText": {"text": text, "signature": signature_of(text)}}}
+        signed = {"signature": signature_of(text)} if signs_thinking(model) else {}
+        return {"reasoningContent": {"reasoningText": {"text": text, **signed}}}
     return {"text": text}
+
+
+def _additional_fields(ask: Ask, plan: Plan) -> dict[str, Any]:
+    """What was asked for of the model's own answer; the one field that is played is `/stop_sequence`."""
+    if "/stop_sequence" not in ask.extra or plan.finish_reason != "stop_sequence":
+        return {}
+    return {"additionalModelResponseFields": {"stop_sequence": plan.stop_sequence}}
 
 
 def _whole_object(arguments: str) -> Any:

@@ -88,9 +88,10 @@ def _check_together(request: ChatRequest) -> None:
     if beside is not None and isinstance(request.response_format, JsonFormat):
         raise _invalid("response_format", f"response_format is not supported with {beside}")
     for index, tool in enumerate(request.tools or ()):
-        if tool.function.parameters.get("type") != "object":
-            place = f"tools[{index}].function.parameters.type"
-            raise _invalid(place, f"{place} must be object")
+        # Tools with optional parameters only are documented not to go with strict_tools.
+        if request.strict_tools and not tool.function.parameters.get("required"):
+            place = f"tools[{index}].function.parameters.required"
+            raise _invalid(place, f"{place} must name at least one parameter with strict_tools")
 
 
 def _check_tool_turns(messages: list[Message]) -> None:
