@@ -32,6 +32,7 @@ _ECHOED: tuple[tuple[str, Any], ...] = (
     ("truncation", "disabled"),
     ("user", None),
 )
+_NO_LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 _REASONING = {"effort": None, "summary": None}
 _TEXT = {"format": {"type": "text"}}
 
@@ -150,7 +151,12 @@ def _usage(tokens: TokenCounts) -> Json:
 
 
 def _given(fields: Fields | None) -> Fields:
-    return {name: raw for name, raw in (fields or {}).items() if bytes(raw) != b"null"}
+    """Without line ends: those between a value's parts would end the line, and so the event, that repeats it."""
+    return {name: _in_one_line(raw) for name, raw in (fields or {}).items() if bytes(raw) != b"null"}
+
+
+def _in_one_line(raw: msgspec.Raw) -> msgspec.Raw:
+    return msgspec.Raw(bytes(raw).translate(_NO_LINE_ENDS))
 
 
 def _over(defaults: Json, asked: msgspec.Raw | None) -> Json:

@@ -26,6 +26,7 @@ from router_worker.canonical.request import (
     ToolCall,
     ToolResult,
     Ttl,
+    Url,
     UserPart,
 )
 from router_worker.vendors.anthropic_thinking import is_claudes
@@ -119,7 +120,7 @@ class Conversation:
                 raise Unsayable("image", f"Anthropic takes {', '.join(IMAGE_TYPES)}, not {source.media_type[:64]}.")
             told: Json = {"type": "base64", "media_type": source.media_type, "data": source.data}
         else:
-            told = {"type": "url", "url": source.url}
+            told = _url(source)
         return _cached({"type": "image", "source": told}, part.cache)
 
 
@@ -155,7 +156,7 @@ def _call_id(call_id: str) -> str:
 def _document(part: Document) -> Json:
     source = part.source
     if not isinstance(source, Inline):
-        told: Json = {"type": "url", "url": source.url}
+        told = _url(source)
     elif source.media_type == "application/pdf":
         told = {"type": "base64", "media_type": source.media_type, "data": source.data}
     elif source.media_type.startswith("text/"):
@@ -166,6 +167,12 @@ def _document(part: Document) -> Json:
     if part.name is not None:
         block["title"] = part.name
     return _cached(block, part.cache)
+
+
+def _url(source: Url) -> Json:
+    if not source.url.lower().startswith("https://"):
+        raise Unsayable("URL", "Anthropic fetches only https.")
+    return {"type": "url", "url": source.url}
 
 
 def _decoded(data: str) -> str:

@@ -12,6 +12,7 @@ from router_worker.vendors.anthropic_content import Conversation, Unsayable, cac
 from router_worker.vendors.anthropic_errors import AnthropicRefusals
 from router_worker.vendors.anthropic_models import Traits, traits_of
 from router_worker.vendors.anthropic_request import address
+from router_worker.vendors.anthropic_schema import closed
 from router_worker.vendors.anthropic_thinking import plan_thinking, sampling
 from router_worker.vendors.json_fields import read_fields, to_raw, write_fields
 from router_worker.vendors.row import VendorRow
@@ -34,8 +35,10 @@ class AnthropicWire(AnthropicRefusals):
             built = address(fields, call, self._row)
         except Unsayable as unsayable:
             return unsayable.failure
-        except UnicodeEncodeError:
-            return Failure(kind=FailureKind.INVALID_REQUEST, message="A text holds half of a surrogate pair.")
+        except (UnicodeEncodeError, msgspec.DecodeError, RecursionError):
+            return Failure(
+                kind=FailureKind.INVALID_REQUEST, message="A text or a schema in it cannot be written as JSON."
+            )
         return VendorRequest(built.url_path, built.headers, built.body, dropped)
 
     def read_answer(self, call: VendorCall, status: int, headers: Mapping[str, str], body: bytes) -> Answer | Failure:
@@ -78,10 +81,12 @@ def _max_tokens(request: ChatRequest, call: VendorCall) -> int:
 
 
 def _tool(tool: Tool, traits: Traits, dropped: list[str]) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": tool.name, "input_schema": _schema(tool.parameters)}
+    schema = _schema(tool.parameters)
+    is_strict = tool.strict is True and traits.json_schema
+    told: dict[str, Any] = {"name": tool.name, "input_schema": closed(schema) if is_strict else schema}
     if tool.description is not None:
         told["description"] = tool.description
-    if tool.strict and traits.json_schema:
+    if is_strict:
         told["strict"] = True
     elif tool.strict:
         dropped.append("strict")
@@ -126,5 +131,5 @@ def _output_config(wanted: JsonFormat | None, effort: str | None, traits: Traits
             raise Unsayable("response_format", "Anthropic writes JSON only by a schema; give one.")
         if not traits.json_schema:
             raise Unsayable("response_format", "this model does not take a JSON schema for its answer.")
-        config["format"] = {"type": "json_schema", "schema": wanted.schema}
+        config["format"] = {"type": "json_schema", "schema": closed(wanted.schema)}
     return config

@@ -15,7 +15,7 @@ Headers are looked up in lower case: give a case-insensitive mapping (aiohttp's 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from router_worker.canonical.request import ChatRequest, EmbeddingsRequest
@@ -26,8 +26,8 @@ from schemas.usage import TokenCounts
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwsCredentials:
     access_key_id: str
-    secret_access_key: str
-    session_token: str | None = None
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +44,16 @@ class VendorCall:
     aws: instead of `api_key` where requests are signed.
     """
 
-    body: bytes
+    body: bytes = field(repr=False)
     model_id: str
     vendor_model: str
     streaming: bool
-    api_key: str | None
+    api_key: str | None = field(repr=False)
     client_wants_usage: bool = False
     max_output_tokens: int | None = None
     choices: int = 1
     attempt_id: str | None = None
-    canonical: ChatRequest | EmbeddingsRequest | Failure | None = None
+    canonical: ChatRequest | EmbeddingsRequest | Failure | None = field(default=None, repr=False)
     route_max_output_tokens: int = 4096
     now_ms: int = 0
     answer_id: str = "0"
@@ -66,8 +66,8 @@ class VendorRequest:
     hold the vendor's key: never log them. `dropped`: fields of the client's that were left out."""
 
     url_path: str
-    headers: dict[str, str]
-    body: bytes
+    headers: dict[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     dropped: tuple[str, ...] = ()
 
 

@@ -29,6 +29,7 @@ from router_worker.canonical.request import (
 )
 from router_worker.vendors.anthropic_answer import AnthropicEvents
 from router_worker.vendors.anthropic_models import traits_of
+from router_worker.vendors.anthropic_schema import closed
 from router_worker.vendors.anthropic_wire import AnthropicWire
 from router_worker.vendors.vendor import VendorRequest
 from schemas.failures import Failure, FailureKind
@@ -162,6 +163,7 @@ def test_images_and_documents() -> None:
             BUDGETED,
             "tool call arguments",
         ),
+        (chat(UserMessage(parts=(Image(source=Url(url="http://x.test/a.png")),))), BUDGETED, "URL"),
         (chat(stop=("\n\n",)), BUDGETED, "stop"),
         (chat(response_format=JsonFormat()), BUDGETED, "response_format"),
         (chat(response_format=JsonFormat(schema=msgspec.Raw(b"{}"))), "claude-sonnet-4-20250514", "response_format"),
@@ -186,7 +188,7 @@ def test_tools() -> None:
         {"name": "weather", "description": "d", "input_schema": {"type": "object", "properties": {}}},
         {
             "name": "now",
-            "input_schema": {"type": "object", "properties": {}},
+            "input_schema": {"type": "object", "properties": {}, "additionalProperties": False},
             "strict": True,
             "cache_control": {"type": "ephemeral"},
         },
@@ -225,8 +227,20 @@ def test_structured_output() -> None:
     )
     assert body["output_config"] == {
         "effort": "high",
-        "format": {"type": "json_schema", "schema": {"type": "object", "properties": {"b": {}, "a": {}}}},
+        "format": {
+            "type": "json_schema",
+            "schema": {"type": "object", "properties": {"b": {}, "a": {}}, "additionalProperties": False},
+        },
     }
+
+
+def test_objects_of_schemas_are_closed_unless_they_say_otherwise() -> None:
+    inner = {"type": "object", "properties": {"x": {"type": "object", "additionalProperties": True}}}
+    schema = {"type": "array", "items": {"anyOf": [inner, {"type": "null"}]}, "$defs": {"d": {"properties": {}}}}
+    found = json.loads(bytes(closed(msgspec.Raw(json.dumps(schema).encode()))))
+    assert found["items"]["anyOf"] == [inner | {"additionalProperties": False}, {"type": "null"}]
+    assert found["$defs"] == {"d": {"properties": {}, "additionalProperties": False}}
+    assert found.keys() == schema.keys()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from router_worker.canonical.answer import Answer, Event, Finished, Started, collect
 from router_worker.canonical.request import Reasoning, Text, Thinking, ToolCall
@@ -234,3 +236,23 @@ def test_half_an_emoji_does_not_break_the_answer() -> None:
     events, reader = run(start() + event("content-delta", delta=message(content={"text": "\ud83d"})) + end())
     assert reader.complete
     assert collect(events).parts == (Text(text="\ufffd"),)
+
+
+_KNOWN = [
+    start(),
+    text("x"),
+    end(),
+    end()[:-9],
+    call_start(1, "c", "n"),
+    call_piece(1, "{"),
+    b"data: null\n\n",
+    b"\n\n",
+]
+
+
+@given(pieces=st.lists(st.binary(max_size=20) | st.sampled_from(_KNOWN)))
+def test_no_bytes_are_an_exception(pieces: list[bytes]) -> None:
+    events, reader = run(*pieces)
+    assert (reader.failure is None) == reader.complete
+    if reader.complete:
+        collect(events)

@@ -216,6 +216,13 @@ def test_the_answer_repeats_what_was_asked_and_counts_tokens() -> None:
     assert {name: found[name] for name in expected} == expected
 
 
+def test_a_body_of_many_lines_does_not_break_the_events() -> None:
+    asked = call(json.dumps(BODY, indent=2).replace("\n", "\r\n").encode(), answer_id="a1")
+    writer = SURFACE.open_writer(asked)
+    events = parse(writer.write([TextDelta(text="x"), Finished(reason="stop")]) + writer.finish(TOKENS))
+    assert events[-1]["response"]["tools"] == BODY["tools"]
+
+
 @pytest.mark.parametrize(
     ("reason", "status", "why"),
     [

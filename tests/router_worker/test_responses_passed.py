@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from router_worker.vendors.openai_responses import OpenAiResponses
 from router_worker.vendors.openai_responses_stream import OpenAiResponsesStream
@@ -57,10 +59,10 @@ def test_nothing_is_stored_and_no_other_tier_is_bought() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "cap", "sent"), [(None, 5, 5), (9, 5, 5), (4, 5, 4), (9, None, 9), (None, None, None)]
+    ("asked", "cap", "sent"), [(None, 5, 5), (9, 5, 5), (4, 5, 4), (9, None, 9), (None, None, None)]
 )
-def test_the_lower_cap_holds(given: int | None, cap: int | None, sent: int | None) -> None:
-    assert built(max_output_tokens=given, max_output_tokens_cap=cap)[0]["max_output_tokens"] == sent
+def test_the_lower_cap_holds(asked: int | None, cap: int | None, sent: int | None) -> None:
+    assert built(max_output_tokens=asked, max_output_tokens_cap=cap)[0]["max_output_tokens"] == sent
 
 
 def test_reasoning_that_openai_cannot_use_is_left_out() -> None:
@@ -242,3 +244,11 @@ def test_an_error_that_is_no_stream() -> None:
 def test_a_name_cannot_end_its_line() -> None:
     out, _ = run(BEGIN + b'data: {"type":"x\\n\\ndata: [DONE]"}\n\n' + END)
     assert b"\n\ndata: [DONE]" not in out
+
+
+@given(
+    pieces=st.lists(st.binary(max_size=20) | st.sampled_from([BEGIN, ADDED, END, END[:-9], b"data: null\n\n", b"\n\n"]))
+)
+def test_no_bytes_are_an_exception(pieces: list[bytes]) -> None:
+    _, stream = run(*pieces)
+    assert (stream.failure is None) == stream.complete
