@@ -33,6 +33,10 @@ _REQUEST_TIMEOUT_S = 10.0
 class InvalidServiceAccount(Exception):
     """The file is not what Google gives out for a service account. Says why, without what is in it."""
 
+    @property
+    def problems(self) -> list[str]:
+        return [str(self)]
+
 
 class TokenUnavailable(Exception):
     """The token endpoint refused, failed, or answered in another form."""
@@ -75,7 +79,7 @@ class GoogleTokens:
         self._clock = clock
         self._supervisor = supervisor
         try:
-            self._signer = crypt.RSASigner.from_string(account.private_key, account.private_key_id)  # type: ignore[no-untyped-call]
+            self._signer = crypt.RSASigner.from_string(account.private_key, account.private_key_id)
         except (ValueError, TypeError) as error:
             raise InvalidServiceAccount(f"the private key of {account.client_email} cannot be read") from error
         self._session: aiohttp.ClientSession | None = None
@@ -159,7 +163,7 @@ class GoogleTokens:
             "iat": now_s,
             "exp": now_s + _ASSERTION_LIVES_S,
         }
-        return bytes(jwt.encode(self._signer, claims)).decode()  # type: ignore[no-untyped-call]
+        return bytes(jwt.encode(self._signer, claims)).decode()
 
 
 def credentials_path(environ: Mapping[str, str]) -> str | None:

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry
 
 from router_worker.failure_log import FailureLog
+from router_worker.google_tokens import GoogleTokens, ServiceAccount
 from router_worker.health import RouteHealth
 from router_worker.intake import Intake
 from router_worker.measures import WorkerMeasures
 from router_worker.reply_pool import ReplyPool
 from router_worker.serve import Server
 from router_worker.settings import WorkerSettings
-from router_worker.usable_vendor import UsableVendor
 from router_worker.vendor_caller import VendorCaller
+from router_worker.vendor_setup import usable_vendors
 from router_worker.workbench import Workbench
 from runtime.clock import SystemClock
 from runtime.kafka.clients import make_durable_producer, make_group_consumer, topic_name
@@ -33,12 +34,17 @@ GROUP = "router_worker"
 MAX_POLL_INTERVAL_S = 60.0
 
 
-def build(settings: WorkerSettings, catalogue: Catalogue, vendors: Mapping[str, UsableVendor]) -> Lifecycle:
+def build(
+    settings: WorkerSettings, catalogue: Catalogue, environ: Mapping[str, str], account: ServiceAccount | None
+) -> Lifecycle:
+    """Raises InvalidServiceAccount, InvalidVendors."""
     clock = SystemClock()
     supervisor = Supervisor()
     metrics = Metrics(CollectorRegistry())
     kafka = settings.kafka
 
+    google = GoogleTokens(account, clock, supervisor) if account is not None else None
+    vendors = usable_vendors(settings.vendors, environ, google.token if google is not None else None)
     usage = DurableProducer(lambda: make_durable_producer(kafka), kafka.topic_prefix, metrics)
     pool = ReplyPool(clock, supervisor)
     caller = VendorCaller(settings.worker, clock, supervisor)
@@ -78,6 +84,8 @@ def build(settings: WorkerSettings, catalogue: Catalogue, vendors: Mapping[str, 
     # In the order of start; stopping goes the other way: take no more, finish what is in flight, flush usage.
     lifecycle.add("probes", probes)
     lifecycle.add("usage producer", usage)
+    if google is not None:
+        lifecycle.add("google tokens", google)
     lifecycle.add("vendor caller", caller)
     lifecycle.add("reply pool", pool)
     lifecycle.add("intake", intake)

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -33,10 +33,13 @@ def unknown_vendors(catalogue: Catalogue, rows: Mapping[str, VendorRow]) -> list
     ]
 
 
-def usable_vendors(settings: VendorSettings, environ: Mapping[str, str]) -> dict[str, UsableVendor]:
-    """The vendors whose key is here, or that need none. Raises InvalidVendors."""
+def usable_vendors(
+    settings: VendorSettings, environ: Mapping[str, str], google_token: Callable[[], str] | None = None
+) -> dict[str, UsableVendor]:
+    """The vendors whose key is here, or that need none. `google_token` gives the access token of the moment, if there is
+    a service account. Raises InvalidVendors."""
     secrets = Secrets(settings.keys_dir, environ)
-    found = {name: _usable(row, secrets) for name, row in vendor_rows(settings).items()}
+    found = {name: _usable(row, secrets, google_token) for name, row in vendor_rows(settings).items()}
     return {name: vendor for name, vendor in found.items() if vendor is not None}
 
 
@@ -56,7 +59,7 @@ class Secrets:
         return self._environ.get(name, "").strip() or None
 
 
-def _usable(row: VendorRow, secrets: Secrets) -> UsableVendor | None:
+def _usable(row: VendorRow, secrets: Secrets, google_token: Callable[[], str] | None) -> UsableVendor | None:
     placed = _placed(row, secrets)
     if placed is None:
         return None
@@ -64,6 +67,8 @@ def _usable(row: VendorRow, secrets: Secrets) -> UsableVendor | None:
     api_key = None if row.api_key_env is None else secrets.find(row.api_key_env)
     if api_key is not None or (row.api_key_env is None and row.auth == "key"):
         return UsableVendor(ways=ways, base_url=placed.base_url, api_key=api_key)
+    if row.auth == "google" and google_token is not None:
+        return UsableVendor(ways=ways, base_url=placed.base_url, live_key=google_token)
     if row.auth == "aws":
         access_key_id, secret = secrets.find("AWS_ACCESS_KEY_ID"), secrets.find("AWS_SECRET_ACCESS_KEY")
         if access_key_id is not None and secret is not None:

@@ -1,5 +1,6 @@
 """Google's own SDK as the judge: of the answers that it must read, and of the requests that it would send."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -39,6 +40,9 @@ from schemas.failures import Failure, FailureKind
 from schemas.usage import TokenCounts
 from tests.router_worker.gemini_samples import call
 from tests.router_worker.test_gemini_wire import HISTORY, PRO_3, SCHEMA, TOOL, body
+
+# The SDK subclasses aiohttp's session, which aiohttp warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
 
 INGRESS = IngressSurface()
 SURFACE = GeminiGenerate()
@@ -154,7 +158,8 @@ async def test_a_tool_loop() -> None:
     assert [part.call_id for part in answered.parts if isinstance(part, ToolResult)] == ["toolu_1"]
 
 
-async def test_a_stream_with_heartbeats() -> None:
+@pytest.mark.parametrize("over", ["aiohttp", "httpx"])
+async def test_a_stream_with_heartbeats(over: str) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         writer = SURFACE.open_writer(call(streaming=True))
         pieces = [INGRESS.heartbeat]
@@ -163,8 +168,13 @@ async def test_a_stream_with_heartbeats() -> None:
         return await streamed(request, [*pieces, writer.finish(TOKENS)])
 
     async with client_of(handler) as client:
-        stream = await client.aio.models.generate_content_stream(model="m", contents="hi")
-        chunks = [chunk async for chunk in stream]
+        if over == "aiohttp":
+            stream = await client.aio.models.generate_content_stream(model="m", contents="hi")
+            chunks = [chunk async for chunk in stream]
+        else:
+            chunks = await asyncio.to_thread(
+                lambda: list(client.models.generate_content_stream(model="m", contents="hi"))
+            )
     assert "".join(chunk.text or "" for chunk in chunks) == "I call\u2028"
     assert [made.name for chunk in chunks for made in chunk.function_calls or ()] == ["weather"]
     last = chunks[-1]

@@ -83,3 +83,34 @@ def test_a_route_to_a_vendor_that_there_is_not_is_named() -> None:
     assert unknown_vendors(catalogue, vendor_rows(VendorSettings())) == [
         "catalogue: m: routes[1]: there is no vendor 'my-vlm'"
     ]
+
+
+def test_a_vendor_in_a_place_needs_the_places_name() -> None:
+    key = {"AWS_BEARER_TOKEN_BEDROCK": "k"}
+    assert "bedrock" not in usable_vendors(VendorSettings(), key)
+    bedrock = usable_vendors(VendorSettings(), {**key, "AWS_REGION": "eu-central-1"})["bedrock"]
+    assert (bedrock.base_url, bedrock.key(), bedrock.aws) == (
+        "https://bedrock-runtime.eu-central-1.amazonaws.com",
+        "k",
+        None,
+    )
+
+
+def test_aws_credentials_are_used_where_there_is_no_key() -> None:
+    found = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
+    bedrock = usable_vendors(VendorSettings(), {**found, "AWS_SESSION_TOKEN": "token"})["bedrock"]
+    assert bedrock.key() is None
+    assert bedrock.aws is not None
+    assert (bedrock.aws.access_key_id, bedrock.aws.session_token) == ("id", "token")
+    assert "secret" not in repr(bedrock)
+    assert "bedrock" not in usable_vendors(VendorSettings(), {key: found[key] for key in list(found)[:2]})
+
+
+def test_vertex_takes_the_access_token_of_the_moment() -> None:
+    place = {"GOOGLE_CLOUD_LOCATION": "europe-west1", "GOOGLE_CLOUD_PROJECT": "p"}
+    tokens = iter(["first", "second"])
+    usable = usable_vendors(VendorSettings(), place, lambda: next(tokens))
+    assert {"vertex", "vertex-anthropic"} <= usable.keys()
+    assert [usable["vertex"].key(), usable["vertex"].key()] == ["first", "second"]
+    assert usable["vertex"].base_url.startswith("https://europe-west1-aiplatform.googleapis.com/v1/projects/p/")
+    assert usable_vendors(VendorSettings(), place) == {}
