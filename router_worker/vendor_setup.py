@@ -36,7 +36,7 @@ def unknown_vendors(catalogue: Catalogue, rows: Mapping[str, VendorRow]) -> list
 def usable_vendors(
     settings: VendorSettings, environ: Mapping[str, str], google_token: Callable[[], str] | None = None
 ) -> dict[str, UsableVendor]:
-    """The vendors whose key is here, or that need none. `google_token` gives the access token of the moment, if there is
+    """The vendors whose key is here, or that need none. `google_token`: the access token of the moment, where there is
     a service account. Raises InvalidVendors."""
     secrets = Secrets(settings.keys_dir, environ)
     found = {name: _usable(row, secrets, google_token) for name, row in vendor_rows(settings).items()}

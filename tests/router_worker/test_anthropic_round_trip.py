@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingress.surfaces.anthropic_messages import AnthropicMessages as Ingress
-from ingress.surfaces.surface import ClientSurface
+from ingress.surfaces.surface import Call, ClientSurface
 from router_worker.surfaces.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from router_worker.surfaces.surface import ChatSurface, Reading, Surface
 from router_worker.translate import Translated
@@ -160,12 +160,39 @@ def test_whatever_stands_in_a_request_is_built_or_refused(field: str, value: Any
     else:
         changed[field] = value
     body = json.dumps(changed).encode()
-    assert CLIENT.read_call(body, None, streaming=False)
+    assert isinstance(CLIENT.read_call(body, None, streaming=False), Call | Failure)
     for vendor in PASSED:
         assert isinstance(vendor.build_request(call(body=body, max_output_tokens=500)), VendorRequest | Failure)
     if isinstance(SURFACE.read(body, streaming=False), Reading):
         assert isinstance(built(changed), VendorRequest | Failure)
     assert isinstance(COUNTING.read(body, streaming=False), Reading | Failure)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(RICH) - 1), JSON, st.integers(0, 9)), min_size=1, max_size=4))
+def test_whatever_a_vendor_says_in_a_stream_is_read_or_is_a_failure(changes: list[tuple[int, Any, int]]) -> None:
+    events = json.loads(json.dumps(RICH))
+    for number, value, depth in changes:
+        place = events[number]
+        name = sorted(place)[depth % len(place)]
+        if isinstance(place[name], dict) and place[name]:
+            place, name = place[name], sorted(place[name])[depth % len(place[name])]
+        place[name] = value
+    for vendor in (BOTH, PASSED[0]):
+        parser = vendor.open_stream(call(streaming=True))
+        parser.feed(stream(events))
+        parser.finish()
+        assert parser.ended
+        assert parser.complete == (parser.failure is None)
+
+
+@given(st.sampled_from(sorted(WHOLE)), JSON, st.integers(0, 4))
+def test_whatever_a_vendor_answers_is_read_or_is_a_failure(field: str, value: Any, number: int) -> None:
+    block = json.loads(json.dumps(WHOLE["content"][number]))
+    block[sorted(block)[number % len(block)]] = value
+    for answer in (WHOLE | {field: value}, WHOLE | {"content": [block]}):
+        for vendor in (BOTH, *PASSED):
+            found = vendor.parse_response(call(), 200, {}, json.dumps(answer).encode())
+            assert isinstance(found, ParsedResponse | Failure)
 
 
 def test_the_sample_needs_what_it_needs() -> None:

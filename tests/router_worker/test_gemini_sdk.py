@@ -65,7 +65,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @asynccontextmanager
 async def client_of(handler: Handler) -> AsyncIterator[genai.Client]:
     app = web.Application()
-    app.router.add_post("/v1beta/models/{call}", handler)
+    app.router.add_post("/{version}/models/{call}", handler)
     runner = web.AppRunner(app)
     await runner.setup()
     try:

@@ -45,8 +45,8 @@ class Endpoint:
         form = await request.post()
         assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
         # The audience is checked below; times are the caller's clock's.
-        claims = jwt.decode(form["assertion"], certs=PUBLIC, verify=False)  # type: ignore[no-untyped-call]
-        jwt.decode(form["assertion"], certs={"key-1": PUBLIC}, clock_skew_in_seconds=10**12)  # type: ignore[no-untyped-call]
+        claims = jwt.decode(form["assertion"], certs=PUBLIC, verify=False)
+        jwt.decode(form["assertion"], certs={"key-1": PUBLIC}, clock_skew_in_seconds=10**12)
         self.claims.append(dict(claims))
         status, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(body, bytes):
