@@ -7,6 +7,7 @@ to server applications".
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,6 +29,7 @@ _ASSERTION_LIVES_S = 3600
 _RENEW_AT_SHARE = 0.75
 _RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 _REQUEST_TIMEOUT_S = 10.0
+_SENDABLE = re.compile(r"[\x21-\x7e]+")  # anything else could not stand in a header: every call would fail
 
 
 class InvalidServiceAccount(Exception):
@@ -71,7 +73,8 @@ def read_service_account(path: str) -> ServiceAccount:
 
 
 class GoogleTokens:
-    """A component of the worker: `start` gets the first token, and fails if there is none to be had."""
+    """A component of the worker. `start` waits for the first token, but does not insist on it: a worker that cannot
+    reach Google still serves all other vendors, and goes on asking."""
 
     def __init__(self, account: ServiceAccount, clock: Clock, supervisor: Supervisor) -> None:
         """Raises InvalidServiceAccount if its key is none."""
@@ -85,12 +88,14 @@ class GoogleTokens:
         self._session: aiohttp.ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._failures = 0
         self._token = ""
         self._renew_at_s = 0.0
         self._expires_at_s = 0.0
 
     def token(self) -> str:
-        """The token of the moment. An expired one too: then the vendor refuses the call, and another route is tried."""
+        """The token of the moment. Without one (empty), or with an expired one, the vendor refuses the call, and
+        another route is tried."""
         return self._token
 
     @property
@@ -98,13 +103,8 @@ class GoogleTokens:
         return self._expires_at_s - self._clock.monotonic_s()
 
     async def start(self) -> None:
-        """Raises TokenUnavailable."""
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT_S))
-        try:
-            await self._renew()
-        except TokenUnavailable:
-            await self._session.close()
-            raise
+        await self._try_to_renew()
         self._task = self._supervisor.spawn(self._keep_fresh(), "google tokens")
 
     async def stop(self, deadline: Deadline) -> None:
@@ -114,16 +114,21 @@ class GoogleTokens:
             await self._session.close()
 
     async def _keep_fresh(self) -> None:
-        failures = 0
         while not await self._stops_within(max(0.0, self._renew_at_s - self._clock.monotonic_s())):
-            try:
-                await self._renew()
-                failures = 0
-            except TokenUnavailable as error:
-                wait_s = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
-                failures += 1
-                self._renew_at_s = self._clock.monotonic_s() + wait_s
-                log.warning("google token not renewed", reason=str(error), expires_in_s=round(self.expires_in_s))
+            await self._try_to_renew()
+
+    async def _try_to_renew(self) -> None:
+        try:
+            await self._renew()
+            self._failures = 0
+        except TokenUnavailable as error:
+            wait_s = _RETRY_S[min(self._failures, len(_RETRY_S) - 1)]
+            self._failures += 1
+            self._renew_at_s = self._clock.monotonic_s() + wait_s
+            left_s = round(max(0.0, self.expires_in_s)) if self._token else 0
+            # Without a token no call can succeed; with one there is time.
+            level = log.warning if left_s else log.error
+            level("google token not renewed", reason=str(error), expires_in_s=left_s)
 
     async def _stops_within(self, seconds: float) -> bool:
         try:
@@ -148,7 +153,7 @@ class GoogleTokens:
             token = msgspec.json.decode(body, type=_Token)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise TokenUnavailable("the token endpoint's answer cannot be read") from None
-        if not token.access_token or token.expires_in <= 0:
+        if not _SENDABLE.fullmatch(token.access_token) or token.expires_in <= 0:
             raise TokenUnavailable("the token endpoint gave no token")
         self._token = token.access_token
         self._renew_at_s = asked_at_s + token.expires_in * _RENEW_AT_SHARE

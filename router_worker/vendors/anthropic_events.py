@@ -88,6 +88,11 @@ class EventStream:
     def ended(self) -> bool:
         return self.complete or self.failure is not None
 
+    @property
+    def buffered_bytes(self) -> int:
+        """Of an event that has not come whole yet."""
+        return self._sse.buffered_bytes
+
     def read(self, data: bytes) -> list[Seen]:
         if self.ended:
             return []

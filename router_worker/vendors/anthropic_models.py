@@ -1,7 +1,8 @@
 """What models behind Anthropic's API take, as data. A new model needs a row only if it differs from the newest.
 
 Sources, read 2026-11: Claude docs, "Thinking", "Effort", "Structured outputs", "Migration guide"; litellm's model data
-(supports_adaptive_thinking, supports_sampling_params, supports_forced_tool_use); pydantic-ai's profiles.
+(supports_adaptive_thinking, supports_sampling_params, supports_forced_tool_use); pydantic-ai's profiles; langchain-aws pull requests 1141 and 1151 (forced tools and adaptive
+thinking: refused up to 4.7).
 """
 
 from typing import Literal, NamedTuple
@@ -15,7 +16,8 @@ class Traits(NamedTuple):
     """thinking: how it is asked for, by a budget of tokens or by a word ("adaptive"). efforts: the words it takes.
     unless_asked: whether it thinks when nothing is said. off: how to say that it shall not ("never": it cannot be said;
     "omit": by saying nothing). sampling: how many of temperature and top_p it takes at once ("none": nor top_k).
-    json_schema: structured output, and strict tools. forced_tools: tool_choice may name a tool, or demand one."""
+    json_schema: structured output, and strict tools. forced_tools: tool_choice may name a tool, or demand one; with
+    "without_thinking" only while the model does not think."""
 
     thinking: Literal["none", "budget", "adaptive"] = "adaptive"
     efforts: tuple[str, ...] = _ALL
@@ -23,12 +25,12 @@ class Traits(NamedTuple):
     off: Literal["omit", "disabled", "between_tools", "never"] = "omit"
     sampling: Literal["both", "one", "none"] = "none"
     json_schema: bool = True
-    forced_tools: bool = True
+    forced_tools: bool | Literal["without_thinking"] = True
 
 
 _BUDGET = Traits(thinking="budget", efforts=(), sampling="both", json_schema=False)
 _BUDGET_4_5 = Traits(thinking="budget", efforts=(), sampling="one")
-_ADAPTIVE_4_6 = Traits(efforts=_TO_MAX, sampling="one")
+_ADAPTIVE_4_6 = Traits(efforts=_TO_MAX, sampling="one", forced_tools="without_thinking")
 _ALWAYS = Traits(unless_asked=True, off="never")
 _CAN_BE_TURNED_OFF = Traits(unless_asked=True, off="disabled")
 
@@ -49,6 +51,7 @@ _BY_PREFIX: dict[str, Traits] = {
     "claude-opus-4-5": Traits(thinking="budget", efforts=_TO_HIGH, sampling="one"),
     "claude-opus-4-6": _ADAPTIVE_4_6,
     "claude-sonnet-4-6": _ADAPTIVE_4_6,
+    "claude-opus-4-7": Traits(forced_tools="without_thinking"),
     "claude-opus-5": _CAN_BE_TURNED_OFF,
     "claude-opus-5-5": _ALWAYS._replace(forced_tools=False),
     "claude-sonnet-5": _CAN_BE_TURNED_OFF,

@@ -7,7 +7,7 @@ Where thinking by a budget cannot be had, the request goes without it, and "reas
   (another vendor made that turn, or the client's format does not carry thoughts): Anthropic refuses that, too;
 - the cap on the output leaves no room for the least budget.
 
-A model that takes adaptive thinking has none of these rules.
+A model that takes adaptive thinking has of these rules at most the first (`Traits.forced_tools`).
 """
 
 from typing import Any, NamedTuple
@@ -50,6 +50,8 @@ def plan_thinking(request: ChatRequest, traits: Traits, max_tokens: int) -> Thin
     if word == "none" or wanted.budget_tokens == 0:
         return _turned_off(traits)
     if traits.thinking == "none":
+        return _without()
+    if traits.forced_tools == "without_thinking" and _must_call_a_tool(request):
         return _without()
     fields: dict[str, Any] = {"type": "adaptive"}
     if traits.thinking == "budget":

@@ -84,7 +84,7 @@ def _claude(name: str) -> ModelTraits:
         family="claude",
         claude=claude,
         json=json,
-        forced_tool=claude.forced_tools,
+        forced_tool=claude.forced_tools is not False,
         strict_tools=json != "tool",
         own_choice=version >= (4, 5),
         result_status=True,

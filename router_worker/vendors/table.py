@@ -121,6 +121,8 @@ _ROWS = (
         wire="anthropic",
         key_header="x-api-key",
         key_prefix="",
+        # Both change the price, and the catalogue has only the ordinary one.
+        quirks=Quirks(dropped=frozenset({"service_tier", "speed"})),
     ),
     VendorRow(
         name="gemini",

@@ -206,6 +206,21 @@ def test_a_stream_is_the_same_at_every_cut(raw: bytes) -> None:
     assert pieces == client
 
 
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_plain_text_takes_a_short_way_with_the_same_result(separators: tuple[str, str], ensure_ascii: bool) -> None:
+    texts = ["Hel", "lo", " wörld", ' say "x"', "\\", "\n", "", "tail\\", '"}}', "\u2028", "}}", "lo"]
+    raw = []
+    for each in [start(), *text(0, *texts), end(), STOP]:
+        data = json.dumps(each, separators=separators, ensure_ascii=ensure_ascii)
+        raw.append(f"event: {each['type']}\ndata: {data}\n\n".encode())
+    by_event, client = run(*raw)
+    at_once, same = run(b"".join(raw))
+    assert client == same
+    assert message_of(client)["content"][0]["text"] == "".join(texts)
+    assert (by_event.chunks, by_event.output_bytes) == (at_once.chunks, at_once.output_bytes)
+
+
 def test_a_stream_cut_short_is_never_whole_and_never_raises() -> None:
     finished = RICH_BYTES.index(b"event: message_delta")
     for cut in range(len(RICH_BYTES)):

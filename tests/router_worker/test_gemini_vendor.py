@@ -1,13 +1,18 @@
 """Gemini's format passed through: what changes in a body, an answer and a stream, and what a stream's end means."""
 
+import json
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from router_worker.canonical.answer import Answer
 from router_worker.canonical.request import Thinking
 from router_worker.vendors.gemini_generate import GeminiGenerate
 from router_worker.vendors.gemini_signature import NO_SIGNATURE, wrapped
+from router_worker.vendors.gemini_wire import GeminiWire
 from router_worker.vendors.row import Quirks, VendorRow
 from router_worker.vendors.vendor import ParsedResponse
 from schemas.failures import Failure, FailureKind
@@ -24,6 +29,7 @@ from tests.router_worker.gemini_samples import (
     event,
     payloads,
     run,
+    run_events,
     stream_bytes,
 )
 
@@ -236,3 +242,51 @@ def test_half_a_surrogate_pair_does_not_break_a_stream() -> None:
 
 def test_the_default_body_passes() -> None:
     assert VENDOR.build_request(call()).body == BODY
+
+
+FIELD_NAMES = st.sampled_from(
+    [
+        *(
+            "candidates",
+            "content",
+            "parts",
+            "text",
+            "thought",
+            "thoughtSignature",
+            "functionCall",
+            "name",
+            "args",
+            "id",
+        ),
+        *(
+            "finishReason",
+            "index",
+            "usageMetadata",
+            "promptTokenCount",
+            "promptFeedback",
+            "blockReason",
+            "error",
+            "code",
+        ),
+        *("inlineData", "status", "details", "responseId", "x"),
+    ]
+)
+SOME_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELD_NAMES, inner, max_size=4),
+    max_leaves=15,
+)
+PARTS = st.lists(st.dictionaries(FIELD_NAMES, SOME_JSON, max_size=3), max_size=3)
+
+
+@given(st.lists(SOME_JSON | PARTS.map(lambda parts: chunk(*parts, finish="STOP")), max_size=4), st.binary(max_size=20))
+def test_nothing_that_a_vendor_sends_raises(values: list[Any], garbage: bytes) -> None:
+    bodies = [json.dumps(value).encode() for value in values]
+    data = b"".join(map(event, bodies)) + garbage
+    for pieces in ([data], [data[: len(data) // 2], data[len(data) // 2 :]]):
+        run(VENDOR.open_stream(call()), *pieces)
+        run_events(GeminiWire(ROW).open_events(call()), *pieces)
+    for body in (*bodies, garbage):
+        assert isinstance(parse(body), ParsedResponse | Failure)
+        assert isinstance(GeminiWire(ROW).read_answer(call(), 200, {}, body), Answer | Failure)
+        assert isinstance(VENDOR.classify_error(400, {}, body, 0), Failure)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -17,7 +18,6 @@ from router_worker.google_tokens import (
     GoogleTokens,
     InvalidServiceAccount,
     ServiceAccount,
-    TokenUnavailable,
     credentials_path,
     read_service_account,
 )
@@ -104,7 +104,9 @@ async def test_a_token_is_renewed_before_it_expires() -> None:
         await tokens.stop(Deadline(SystemClock(), 1))
 
 
-@pytest.mark.parametrize("bad", [(500, b"<html>"), (400, {"error": "invalid_grant"}), (200, b"{}"), token("", 60)])
+@pytest.mark.parametrize(
+    "bad", [(500, b"<html>"), (400, {"error": "invalid_grant"}), (200, b"{}"), token("", 60), token("a\nb", 60)]
+)
 async def test_a_failing_endpoint_is_asked_again(bad: tuple[int, Any]) -> None:
     endpoint = Endpoint(token("t1", 0.1), bad, token("t2"))
     async with running(endpoint, SystemClock()) as tokens:
@@ -124,21 +126,29 @@ async def test_a_failing_endpoint_is_asked_again(bad: tuple[int, Any]) -> None:
         ((200, {"access_token": "t"}), "cannot be read"),
     ],
 )
-async def test_a_worker_without_a_first_token_does_not_start(bad: tuple[int, Any], says: str) -> None:
-    async with running(Endpoint(bad), HandClock()) as tokens:
-        with pytest.raises(TokenUnavailable) as failed:
+async def test_a_worker_without_a_first_token_starts_and_says_why(bad: tuple[int, Any], says: str) -> None:
+    endpoint = Endpoint(bad, token("t1"))
+    async with running(endpoint, SystemClock()) as tokens:
+        with structlog.testing.capture_logs() as logs:
             await tokens.start()
-    assert says in str(failed.value)
-    assert "private words" not in str(failed.value)
+        assert tokens.token() == ""
+        (entry,) = logs
+        assert entry["log_level"] == "error"
+        assert says in entry["reason"]
+        assert "private words" not in str(entry)
+        await until(lambda: tokens.token() == "t1")
+        await tokens.stop(Deadline(SystemClock(), 1))
 
 
 async def test_an_endpoint_that_is_not_there() -> None:
-    endpoint = Endpoint(token("t1"))
+    endpoint, supervisor = Endpoint(token("t1")), Supervisor()
     async with running(endpoint, HandClock()):
         pass
-    tokens = GoogleTokens(account(token_uri=endpoint.url), HandClock(), Supervisor())
-    with pytest.raises(TokenUnavailable):
-        await tokens.start()
+    tokens = GoogleTokens(account(token_uri=endpoint.url), HandClock(), supervisor)
+    await tokens.start()
+    assert tokens.token() == ""
+    await tokens.stop(Deadline(SystemClock(), 1))
+    assert not supervisor.failed.is_set()
 
 
 @pytest.mark.parametrize(

@@ -35,18 +35,18 @@ class Recorder:
     """What the gateway's headers say of each answer, in order. For an SDK's own HTTP client, as its response hook."""
 
     def __init__(self) -> None:
-        self.answers: list[dict[str, str | None]] = []
+        self.answers: list[dict[str, str | int | None]] = []
 
     def __call__(self, response: Any) -> None:
-        self.note(response.headers)
+        self.note(response.headers, response.status_code)
 
     async def later(self, response: Any) -> None:
-        self.note(response.headers)
+        self.note(response.headers, response.status_code)
 
-    def note(self, headers: Any) -> None:
+    def note(self, headers: Any, status: int = 200) -> None:
         names = {name: f"x-tollhouse-{name}" for name in ("model", "vendor", "attempts", "cost-usd", "overhead-ms")}
         names |= {"request_id": "x-request-id", "dropped": "x-tollhouse-dropped-fields"}
-        self.answers.append({short: headers.get(name) for short, name in names.items()})
+        self.answers.append({"status": status, **{short: headers.get(name) for short, name in names.items()}})
 
 
 class Job(NamedTuple):
