@@ -14,15 +14,21 @@ from schemas.envelope import Surface
 Json = dict[str, Any]
 
 
-def strict_json(text: bytes) -> Any:
-    """RFC 8259 in UTF-8: no NaN, no half surrogate pairs, no number that no parser can hold."""
+def strict_json(text: bytes, *, translated: bool = True) -> Any:
+    """RFC 8259 in UTF-8. What the gateway wrote itself must be readable by every parser too: no half surrogate pairs, no
+    numbers beyond measure. What is passed through may hold such things, which are the vendor's to judge."""
 
     def refuse(constant: str) -> NoReturn:
         raise AssertionError(f"{constant} is not JSON")
 
-    value = json.loads(text.decode("utf-8"), parse_constant=refuse)
-    msgspec.json.decode(text)
+    value = json.loads(text.decode("utf-8"), parse_constant=refuse, parse_int=_readable, parse_float=_readable)
+    if translated:
+        msgspec.json.decode(text)
     return value
+
+
+def _readable(digits: str) -> int | float:
+    return float(digits) if len(digits) > 20 or not digits.lstrip("-").isdigit() else int(digits)
 
 
 def check_error_body(surface: Surface, body: bytes, status: int, param: str | None) -> None:
@@ -54,7 +60,7 @@ _ANTHROPIC_TYPES = {403: "permission_error", 404: "not_found_error", 413: "reque
 
 def check_answer(surface: Surface, body: bytes, *, translated: bool) -> None:
     """Of what is passed through the vendor's own shape is not judged."""
-    found = strict_json(body)
+    found = strict_json(body, translated=translated)
     assert isinstance(found, dict)
     if translated:
         _ANSWERS[surface](found)
@@ -113,7 +119,7 @@ def check_stream(surface: Surface, data: bytes, *, complete: bool, translated: b
     if not data:
         assert not complete, "a whole answer of nothing"
         return
-    events = list(map(_event, _blocks(data)))
+    events = [_event(block, translated=translated) for block in _blocks(data)]
     if surface == "openai.chat":
         ends = [number for number, (_, payload) in enumerate(events) if payload == "[DONE]"]
         assert ends == ([len(events) - 1] if complete else []), ends
@@ -142,7 +148,7 @@ def _blocks(data: bytes) -> list[bytes]:
     return [block for block in blocks if block.strip(b"\n")]
 
 
-def _event(block: bytes) -> tuple[str, Any]:
+def _event(block: bytes, *, translated: bool) -> tuple[str, Any]:
     name, payload = "", None
     for line in block.strip(b"\n").split(b"\n"):
         field, _, value = line.partition(b": ")
@@ -151,7 +157,7 @@ def _event(block: bytes) -> tuple[str, Any]:
         else:
             assert field == b"data", line
             assert payload is None, "two lines of data"
-            payload = "[DONE]" if value == b"[DONE]" else strict_json(value)
+            payload = "[DONE]" if value == b"[DONE]" else strict_json(value, translated=translated)
     assert payload is not None, block
     return name, payload
 

@@ -36,6 +36,10 @@ def get_time(city: str) -> str:
     return run_tool("get_time", {"city": city})
 
 
+# A client that nobody holds closes its connections, even while one of its resources is in use.
+_HELD: list[genai.Client] = []
+
+
 def client_of(job: Job, *, key: str | None = None, extra_body: dict[str, Any] | None = None) -> genai.Client:
     options = types.HttpOptions(
         base_url=job.gateway.url,
@@ -45,7 +49,9 @@ def client_of(job: Job, *, key: str | None = None, extra_body: dict[str, Any] | 
         retry_options=types.HttpRetryOptions(attempts=1),
         extra_body=extra_body,
     )
-    return genai.Client(api_key=key or job.gateway.key, http_options=options)
+    client = genai.Client(api_key=key or job.gateway.key, http_options=options)
+    _HELD.append(client)
+    return client
 
 
 def plain(job: Job) -> dict[str, Any]:
