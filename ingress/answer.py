@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from ingress.answer_headers import answer_headers, metadata_comment, overhead_ms, with_metadata
+from ingress.answer_headers import answer_headers, overhead_ms, stream_metadata, with_metadata
 from ingress.exchange import Exchange
 from ingress.surfaces.surface import ClientSurface
 from runtime.clock import Clock
@@ -109,7 +109,8 @@ class AnswerWriter:
                 break
             if exchange.end is not None:
                 if envelope.routing.include_metadata and exchange.head is not None:
-                    await response.write(metadata_comment(exchange, exchange.head, overhead))
+                    said = stream_metadata(exchange, exchange.head, overhead)
+                    await response.write(surface.metadata_event(said))
                 break
             await exchange.wait(self._heartbeat_s)
             if not exchange.data and not exchange.over:

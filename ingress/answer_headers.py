@@ -65,11 +65,10 @@ def with_metadata(body: bytes, exchange: Exchange, head: Head, now_ms: int) -> b
     return b"{" + inside + (b"," if inside.strip() else b"") + b'"routing_metadata":' + said + b"}"
 
 
-def metadata_comment(exchange: Exchange, head: Head, overhead: int) -> bytes:
-    """For the end of a stream: a comment, because an event of ours would be none that the client's SDK knows."""
+def stream_metadata(exchange: Exchange, head: Head, overhead: int) -> bytes:
+    """For the end of a stream, as JSON; only there its cost is known."""
     end = exchange.end
-    said = routing_metadata(exchange, head, None if end is None else end.cost_pico_usd, overhead)
-    return b": routing_metadata " + msgspec.json.encode(said) + b"\n\n"
+    return msgspec.json.encode(routing_metadata(exchange, head, None if end is None else end.cost_pico_usd, overhead))
 
 
 def overhead_ms(exchange: Exchange, head: Head, now_ms: int) -> int:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from ingress.surfaces.anthropic_errors import error_body, error_event
-from ingress.surfaces.surface import Call, GatewayFields, Name, bearer, decode
+from ingress.surfaces.surface import Call, GatewayFields, Name, bearer, comment, decode
 from schemas.envelope import Surface
 from schemas.failures import Failure, FailureKind
 
@@ -61,6 +61,9 @@ class _Anthropic:
 
     def error_event(self, failure: Failure, request_id: str) -> bytes:
         return error_event(failure, request_id)
+
+    def metadata_event(self, metadata: bytes) -> bytes:
+        return comment(metadata)
 
 
 class AnthropicMessages(_Anthropic):

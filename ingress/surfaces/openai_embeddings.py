@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from ingress.surfaces.openai_errors import error_body, error_event
-from ingress.surfaces.surface import Call, GatewayFields, Name, bearer, decode, invalid
+from ingress.surfaces.surface import Call, GatewayFields, Name, bearer, comment, decode, invalid
 from schemas.envelope import Surface
 from schemas.failures import Failure
 
@@ -56,3 +56,6 @@ class OpenAiEmbeddings:
 
     def error_event(self, failure: Failure, request_id: str) -> bytes:
         return error_event(failure)
+
+    def metadata_event(self, metadata: bytes) -> bytes:
+        return comment(metadata)

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from ingress.surfaces.openai_errors import error_body
-from ingress.surfaces.surface import Call, GatewayFields, Name, bearer, decode, invalid
+from ingress.surfaces.surface import Call, GatewayFields, Name, bearer, comment, decode, invalid
 from schemas.envelope import Surface
 from schemas.failures import Failure
 
@@ -98,3 +98,6 @@ class OpenAiResponses:
         flat = {name: error[name] for name in ("code", "message", "param")}
         event = {"type": "error", "sequence_number": 0, **flat, "error": error}
         return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"
+
+    def metadata_event(self, metadata: bytes) -> bytes:
+        return comment(metadata)

@@ -70,6 +70,14 @@ class ClientSurface(Protocol):
     def error_event(self, failure: Failure, request_id: str) -> bytes:
         """An error in the middle of a stream. No end marker follows: that would call a broken answer whole."""
 
+    def metadata_event(self, metadata: bytes) -> bytes:
+        """The end of a stream whose client asked how it was routed. `metadata` is a JSON object."""
+
+
+def comment(metadata: bytes) -> bytes:
+    """Where an event of ours would be none that the client's SDK knows, and it passes over comments."""
+    return b": routing_metadata " + metadata + b"\n\n"
+
 
 _SCHEME = "bearer "
 

@@ -17,7 +17,7 @@ import aiohttp
 T = TypeVar("T")
 HELLO = [{"role": "user", "content": "hello there world"}]
 
-CATALOGUE = Path(__file__).with_name("catalogue.toml")
+CATALOGUES = tuple(str(Path(__file__).with_name(name)) for name in ("catalogue.toml", "clients_catalogue.toml"))
 ROLLUPS = ("spend_by_key", "spend_by_project", "spend_by_model_hour")
 
 
@@ -39,7 +39,7 @@ class Stack:
         self._options = options
         self._environment = {
             **os.environ,
-            "TOLLHOUSE_CATALOGUE_FILES": str(CATALOGUE),
+            "TOLLHOUSE_CATALOGUE_FILES": ",".join(CATALOGUES),
             "TOLLHOUSE_KAFKA_SESSION_TIMEOUT_S": "6",
             **settings,
         }

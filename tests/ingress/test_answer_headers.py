@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingress.answer_headers import answer_headers, metadata_comment, usd, with_metadata
+from ingress.answer_headers import answer_headers, stream_metadata, usd, with_metadata
+from ingress.client_apis import SURFACES
 from ingress.exchange import Exchange
+from ingress.surfaces.surface import ClientSurface
 from schemas.frames import End, Head
 from tests.fakes.envelopes import envelope
 
@@ -60,10 +62,12 @@ def test_what_is_no_object_stays_as_it_is() -> None:
     assert with_metadata(b"[1]", exchange(), HEAD, 0) == b"[1]"
 
 
-def test_a_stream_tells_its_cost_in_a_comment_at_its_end() -> None:
+@pytest.mark.parametrize("surface", SURFACES.values(), ids=lambda surface: surface.name)
+def test_a_stream_tells_its_cost_at_its_end(surface: ClientSurface) -> None:
     whole = exchange()
     whole.end = End(cost_pico_usd=7, estimated=False)
-    comment = metadata_comment(whole, HEAD, 12)
-    assert comment.startswith(b": ")
-    assert comment.endswith(b"\n\n")
-    assert json.loads(comment.removeprefix(b": routing_metadata "))["cost_usd"] == "0.000000000007"
+    event = surface.metadata_event(stream_metadata(whole, HEAD, 12))
+    assert event.endswith(b"\n\n")
+    assert event.count(b"\n") == 2
+    said = event[event.index(b"{") :]
+    assert '"cost_usd":"0.000000000007"' in json.dumps(json.loads(said), separators=(",", ":"))

@@ -165,7 +165,8 @@ async def test_a_stream_with_heartbeats(over: str) -> None:
         pieces = [INGRESS.heartbeat]
         for event in EVENTS:
             pieces += [writer.write([event]), INGRESS.heartbeat, INGRESS.heartbeat]
-        return await streamed(request, [*pieces, writer.finish(TOKENS)])
+        pieces += [writer.finish(TOKENS), INGRESS.metadata_event(b'{"cost_usd":"0.1"}')]
+        return await streamed(request, pieces)
 
     async with client_of(handler) as client:
         if over == "aiohttp":
@@ -177,7 +178,9 @@ async def test_a_stream_with_heartbeats(over: str) -> None:
             )
     assert "".join(chunk.text or "" for chunk in chunks) == "I call\u2028"
     assert [made.name for chunk in chunks for made in chunk.function_calls or ()] == ["weather"]
-    last = chunks[-1]
+    # Whoever asks for the metadata gets a chunk more, without candidates.
+    last, metadata = chunks[-2:]
+    assert metadata.candidates is None
     assert last.candidates is not None
     assert last.candidates[0].finish_reason is types.FinishReason.STOP
     assert last.usage_metadata is not None
