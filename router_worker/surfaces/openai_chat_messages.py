@@ -18,7 +18,7 @@ from router_worker.canonical.request import (
     UserMessage,
     UserPart,
 )
-from router_worker.surfaces import openai_chat_parts as parts
+import router_worker.surfaces.openai_chat_parts as parts
 from router_worker.surfaces.openai_chat_parts import CacheControl, read_parts, read_texts, ttl_of
 from router_worker.surfaces.typed_fields import untranslatable, wrong
 from router_worker.vendors.json_fields import read_fields

@@ -1,17 +1,16 @@
 """Real Python SDKs, unmodified but for URL and key, through real processes: every client API to every vendor format."""
 
+import asyncio
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import pytest
-import pytest_asyncio
 
-from tests.e2e.client_runs import FAMILIES, FIGURES, PYTHON, TOOL_CALLS, WORDS, Job, Run, Runs, model_of, run_all
+from tests.e2e.client_runs import FAMILIES, FIGURES, PYTHON, TOOL_CALLS, WORDS, Job, Runs, model_of, run_all
 from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.e2e
 
 
 class Api(NamedTuple):
@@ -147,12 +146,239 @@ JOBS = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def runs(stack: Stack) -> Runs:
+@pytest.fixture(scope="module")
+def runs(stack: Stack) -> Runs:
     if not PYTHON.exists():
         reason = "the client SDKs are not installed: make .venv/clients.stamp"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    scripts = {job.script for job in JOBS}
-    return await run_all(stack, {name: [str(PYTHON), "-m", f"tests.clients.python.{name}"] for name in scripts}, JOBS)
+    commands = {api.script: [str(PYTHON), "-m", f"tests.clients.python.{api.script}"] for api in APIS}
+    return asyncio.run(run_all(stack, commands, JOBS))
+
+
+def each(jobs: Sequence[Job]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("job", jobs, ids=["-".join(job) for job in jobs])
+
+
+def api_of(job: Job) -> Api:
+    return next(api for api in APIS if api.script == job.script and job.scenario.endswith(api.suffix))
+
+
+@each(PLAIN)
+def test_plain(runs: Runs, job: Job) -> None:
+    run = runs.of(job)
+    seen = run.ok()
+    assert seen["text"] == WORDS
+    assert seen.get("served") in (None, job.model)
+    runs.check_costs(run)
+
+
+@each(STREAM)
+def test_stream(runs: Runs, job: Job) -> None:
+    assert runs.of(job).ok()["text"] == WORDS
+
+
+@each(OTHER_PATHS)
+def test_other_paths_and_keys(runs: Runs, job: Job) -> None:
+    assert runs.of(job).ok()["text"] == WORDS
+
+
+def test_a_responses_stream_numbers_its_events(runs: Runs) -> None:
+    for family in FAMILIES:
+        seen = runs.of(RESPONSES.job("stream", model_of(family, "echo"))).ok()
+        assert seen["numbers"] == list(range(len(seen["numbers"])))
+        assert seen["kinds"][0] == "response.created"
+        assert seen["kinds"][-1] == "response.completed"
+        assert seen["deltas"] == WORDS
+
+
+def test_a_messages_stream_has_its_events_in_order(runs: Runs) -> None:
+    for family in FAMILIES:
+        seen = runs.of(MESSAGES.job("stream", model_of(family, "echo"))).ok()
+        kinds = [kind for kind in seen["kinds"] if kind != "ping"]
+        assert kinds[:2] == ["message_start", "content_block_start"]
+        assert kinds[-3:] == ["content_block_stop", "message_delta", "message_stop"]
+        assert seen["finish"] == ["end_turn"]
+
+
+@each(TOOLS)
+def test_two_tools_at_once(runs: Runs, job: Job) -> None:
+    """The model asks for both, the client runs them, and the answer quotes what they said."""
+    run = runs.of(job)
+    seen = run.ok()
+    assert seen["calls"] == TOOL_CALLS
+    assert f"sunny in {WORDS}" in seen["text"]
+    assert f"noon in {WORDS}" in seen["text"]
+    runs.check_costs(run)
+
+
+@each([*STRUCTURED, *BY_TOOL])
+def test_structured_output(runs: Runs, job: Job) -> None:
+    assert runs.of(job).ok()["parsed"] == {"city": WORDS, "days": 1}
+
+
+@each(IMAGE)
+def test_image(runs: Runs, job: Job) -> None:
+    assert runs.of(job).ok()["text"] == f"saw 1 image: {WORDS}"
+
+
+@each(USAGE)
+def test_usage_is_the_vendors(runs: Runs, job: Job) -> None:
+    run = runs.of(job)
+    usage = run.ok()["usage"]
+    given = {name: tokens for name, tokens in usage.items() if tokens or name in ("input", "output")}
+    assert given == {name: FIGURES[name] for name in given}
+    assert "cached" in given, "every vendor's format has a place for it"
+    if run.answers:
+        runs.check_usage(run, usage)
+        runs.check_costs(run)
+
+
+@each(LIMITED)
+def test_a_vendors_rate_limit(runs: Runs, job: Job) -> None:
+    run = runs.of(job)
+    error = run.error()
+    assert api_of(job).errors[3] in error["types"]
+    assert error["status"] == 429
+    assert error["retry_after"] == "1"
+
+
+@each(BROKEN)
+def test_a_stream_that_breaks_is_no_answer(runs: Runs, job: Job) -> None:
+    run = runs.of(job)
+    assert api_of(job).errors[4] in run.error()["types"]
+    assert all(answer["status"] == 200 for answer in run.answers), "it was to break after its beginning"
+
+
+@each(WRONG_KEY)
+def test_a_wrong_key(runs: Runs, job: Job) -> None:
+    error = runs.of(job).error()
+    assert api_of(job).errors[0] in error["types"]
+    assert error["status"] == 401
+
+
+@each(UNKNOWN)
+def test_an_unknown_model(runs: Runs, job: Job) -> None:
+    error = runs.of(job).error()
+    assert api_of(job).errors[1] in error["types"]
+    assert error["status"] == 404
+    assert "no-such-model" in error["message"]
+
+
+@each(BAD)
+def test_a_bad_request_names_the_field(runs: Runs, job: Job) -> None:
+    error = runs.of(job).error()
+    assert api_of(job).errors[2] in error["types"]
+    assert error["status"] == 400
+    assert "temperature" in error["message"]
+
+
+@each(RETRIED)
+def test_a_client_comes_back_after_a_rate_limit(runs: Runs, job: Job) -> None:
+    run = runs.of(job)
+    assert run.ok()["texts"] == [WORDS, WORDS]
+    assert [answer["status"] for answer in run.answers] == [200, 429, 200]
+
+
+@each(SAMPLING)
+def test_what_all_formats_can_say_arrives(runs: Runs, job: Job) -> None:
+    seen = runs.of(job).ok()
+    assert seen["text"].strip() == "hello there", "the stop sequence is `world`"
+    assert seen["finish"] in ("stop", "STOP")
+
+
+@each(CAPPED)
+def test_a_cap_ends_the_answer(runs: Runs, job: Job) -> None:
+    seen = runs.of(job).ok()
+    assert (seen["text"], seen["finish"]) == ("hello there", "length")
+
+
+@each(THINKING)
+def test_thoughts_are_shown_and_may_come_back(runs: Runs, job: Job) -> None:
+    seen = runs.of(job).ok()
+    assert seen["thoughts"] == [f"Thinking about: {WORDS}"]
+    assert seen["text"] == WORDS
+    assert seen.get("second", "and now") == "and now"
+
+
+@each(EMBEDDINGS)
+def test_embeddings(runs: Runs, job: Job) -> None:
+    run = runs.of(job)
+    seen = run.ok()
+    assert seen["indexes"] == [0, 1]
+    assert seen["numbers"]
+    assert seen["differ"] < 1e-6, "packed and written out, they are the same"
+    assert seen["short"] == 256
+    assert seen["served"] == job.model
+    assert seen["usage"] == {"input": 5, "total": 5}
+    runs.check_costs(run)
+
+
+@each(OTHER_EMBEDDINGS)
+def test_embeddings_of_other_clients(runs: Runs, job: Job) -> None:
+    assert len(runs.of(job).ok()["lengths"]) == 2
+
+
+def test_an_earlier_response_is_refused_by_name(runs: Runs) -> None:
+    error = runs.of(PREVIOUS).error()
+    assert "openai.BadRequestError" in error["types"]
+    assert error["param"] == "previous_response_id"
+
+
+def test_tokens_are_counted_where_the_vendor_counts(runs: Runs) -> None:
+    assert runs.of(COUNT).ok() == {"input": 3}
+    assert "anthropic.BadRequestError" in runs.of(COUNT_ELSEWHERE).error()["types"]
+
+
+def test_cache_marks_reach_anthropic(runs: Runs) -> None:
+    run = runs.of(CACHE)
+    assert run.ok()["usage"]["written"] == 3
+    runs.check_costs(run)
+
+
+@each(CACHE_ELSEWHERE)
+def test_cache_marks_are_dropped_by_name_elsewhere(runs: Runs, job: Job) -> None:
+    run = runs.of(job)
+    assert run.ok()["text"] == WORDS
+    assert run.answers[0]["dropped"] == "cache_control"
+
+
+@each(EXTENSIONS)
+def test_extension_fields(runs: Runs, job: Job) -> None:
+    """Of the three models in order, only the third has the vendor that was asked for."""
+    run = runs.of(job)
+    seen = run.ok()
+    (answer,) = run.answers
+    assert seen["text"] == WORDS
+    assert (answer["model"], answer["vendor"], answer["attempts"]) == ("sim-bedrock-echo", "sim-bedrock", "1")
+    assert int(answer["overhead-ms"]) >= 0
+    metadata = seen["metadata"]
+    assert (metadata["model"], metadata["vendor"]) == ("sim-bedrock-echo", "sim-bedrock")
+    assert metadata["cost_usd"] == answer["cost-usd"]
+    assert metadata["request_id"] == answer["request_id"]
+
+
+def test_extension_headers(runs: Runs) -> None:
+    run = runs.of(EXTENSION_HEADERS)
+    assert run.ok()["metadata"]["vendor"] == "sim-cohere"
+    assert run.answers[0]["model"] == "sim-cohere-echo"
+
+
+def test_extension_fields_of_gemini(runs: Runs) -> None:
+    run = runs.of(GEMINI_EXTENSION)
+    assert run.ok()["text"] == WORDS
+    assert run.answers[0]["vendor"] == "sim-bedrock"
+
+
+def test_tags_and_customer_are_billed(runs: Runs, stack: Stack) -> None:
+    (answer,) = runs.of(EXTENSIONS[0]).answers
+    (row,) = stack.billed(str(answer["request_id"]), 1)
+    assert row["tags"] == {"team": "search"}
+    assert row["customer_id"] == "acme"
+
+
+def test_models(runs: Runs) -> None:
+    seen = runs.of(MODELS).ok()
+    assert seen == {"listed": True, "listed_too": True, "owned_by": "simulator", "vendors": ["sim-cohere"]}
+    assert runs.of(ANTHROPIC_MODELS).ok() == {"listed": True, "one": "sim-cohere-echo"}

@@ -12,7 +12,7 @@ from ingress.surfaces.surface import Call, ClientSurface
 from router_worker.surfaces.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from router_worker.surfaces.surface import ChatSurface, Reading, Surface
 from router_worker.translate import Translated
-from router_worker.vendors import anthropic_messages as vendors
+import router_worker.vendors.anthropic_messages as vendors
 from router_worker.vendors.anthropic_wire import AnthropicWire
 from router_worker.vendors.vendor import ParsedResponse, Vendor, VendorRequest
 from router_worker.vendors.wire import Wire
