@@ -3,26 +3,26 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from router_worker.surfaces.anthropic_messages import AnthropicCountTokens as CountTokensSurface
-from router_worker.surfaces.anthropic_messages import AnthropicMessages as MessagesSurface
-from router_worker.surfaces.gemini_generate import GeminiGenerate as GeminiSurface
-from router_worker.surfaces.openai_chat import OpenAiChat as ChatCompletionsSurface
+from router_worker.surfaces.anthropic.messages import AnthropicCountTokens as CountTokensSurface
+from router_worker.surfaces.anthropic.messages import AnthropicMessages as MessagesSurface
+from router_worker.surfaces.gemini.generate import GeminiGenerate as GeminiSurface
+from router_worker.surfaces.openai_chat.chat import OpenAiChat as ChatCompletionsSurface
 from router_worker.surfaces.openai_embeddings import OpenAiEmbeddings as EmbeddingsSurface
-from router_worker.surfaces.openai_responses import OpenAiResponses as ResponsesSurface
+from router_worker.surfaces.openai_responses.responses import OpenAiResponses as ResponsesSurface
 from router_worker.surfaces.surface import ChatSurface, Surface
 from router_worker.translate import Translated, TranslatedEmbeddings
 from router_worker.usable_vendor import Way
-from router_worker.vendors.anthropic_messages import AnthropicCountTokens, AnthropicMessages
-from router_worker.vendors.anthropic_wire import AnthropicWire
-from router_worker.vendors.bedrock import BedrockConverse
-from router_worker.vendors.cohere_wire import CohereWire
-from router_worker.vendors.gemini_embeddings import GeminiEmbeddings
-from router_worker.vendors.gemini_generate import GeminiGenerate
-from router_worker.vendors.gemini_wire import GeminiWire
-from router_worker.vendors.openai_chat import OpenAiChat
-from router_worker.vendors.openai_embeddings import OpenAiEmbeddings
-from router_worker.vendors.openai_responses import OpenAiResponses
-from router_worker.vendors.openai_wire import OpenAiWire
+from router_worker.vendors.anthropic.messages import AnthropicCountTokens, AnthropicMessages
+from router_worker.vendors.anthropic.wire import AnthropicWire
+from router_worker.vendors.bedrock.converse import BedrockConverse
+from router_worker.vendors.cohere.wire import CohereWire
+from router_worker.vendors.gemini.embeddings import GeminiEmbeddings
+from router_worker.vendors.gemini.generate import GeminiGenerate
+from router_worker.vendors.gemini.wire import GeminiWire
+from router_worker.vendors.openai.chat import OpenAiChat
+from router_worker.vendors.openai.embeddings import OpenAiEmbeddings
+from router_worker.vendors.openai.responses import OpenAiResponses
+from router_worker.vendors.openai.wire import OpenAiWire
 from router_worker.vendors.row import VendorRow
 from router_worker.vendors.vendor import Vendor
 from router_worker.vendors.wire import EmbeddingsWire, Wire

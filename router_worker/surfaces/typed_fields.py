@@ -8,6 +8,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import msgspec
 
 from router_worker.canonical.request import Inline, Url
+from router_worker.surfaces.json_depth import is_deeper_than
 from schemas.failures import Failure, FailureKind
 
 _T = TypeVar("_T")
@@ -97,11 +98,26 @@ def check_base64(data: str, path: str) -> None:
         raise wrong(path, "empty")
 
 
+def check_json_object(text: str, path: str) -> None:
+    """That it is the JSON text of an object, and that a vendor which gets it as JSON, not as text, can read all of it:
+    every string and number, and no deeper than a body may be. Raises BadFieldError."""
+    try:
+        _OBJECT.decode(text)
+        too_deep = is_deeper_than(_MAX_DEPTH, text.encode())
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise wrong(path, "not the JSON text of an object") from None
+    if too_deep:
+        raise wrong(path, f"nested more than {_MAX_DEPTH} deep")
+
+
 def is_null(raw: msgspec.Raw | None) -> bool:
     return raw is None or bytes(raw) == b"null"
 
 
 _ANYTHING: Decoder[Any] = msgspec.json.Decoder()
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+# As deep as a body may be: JSON in a string of it is not seen where the body's depth is looked at.
+_MAX_DEPTH = 200
 
 
 def check_whole(body: bytes) -> None:

@@ -97,7 +97,12 @@ CHAT: tuple[Json, ...] = (
         "frequency_penalty": 0.1,
         "metadata": {"a": "b"},
     },
-    {"model": "fuzz", "messages": [{"role": "user", "content": "hello"}], "vendors": ["v"], "tags": [{"key": "k", "value": "v"}]},
+    {
+        "model": "fuzz",
+        "messages": [{"role": "user", "content": "hello"}],
+        "vendors": ["v"],
+        "tags": [{"key": "k", "value": "v"}],
+    },
 )
 
 RESPONSES: tuple[Json, ...] = (
@@ -120,7 +125,11 @@ RESPONSES: tuple[Json, ...] = (
             {"type": "function_call", "call_id": "call_2", "name": "clock", "arguments": ""},
             {"type": "function_call_output", "call_id": "call_1", "output": "sunny"},
             {"type": "function_call_output", "call_id": "call_2", "output": [{"type": "input_text", "text": "noon"}]},
-            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Noon.", "annotations": []}]},
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": "Noon.", "annotations": []}],
+            },
             {"role": "user", "content": "Thanks. And then?"},
         ],
         "stream": True,
@@ -252,7 +261,10 @@ GENERATE: tuple[Json, ...] = (
                 "role": "model",
                 "parts": [
                     {"text": "Let me see", "thought": True},
-                    {"functionCall": {"id": "c1", "name": "weather", "args": {"city": "Oslo"}}, "thoughtSignature": "c2ln"},
+                    {
+                        "functionCall": {"id": "c1", "name": "weather", "args": {"city": "Oslo"}},
+                        "thoughtSignature": "c2ln",
+                    },
                     {"functionCall": {"name": "clock"}},
                 ],
             },
@@ -297,7 +309,14 @@ GENERATE: tuple[Json, ...] = (
     },
     {
         "system_instruction": {"parts": [{"text": "Answer in JSON."}]},
-        "contents": [{"parts": [{"text": "Summarize."}, {"fileData": {"mimeType": "image/png", "fileUri": "https://x.test/a.png"}}]}],
+        "contents": [
+            {
+                "parts": [
+                    {"text": "Summarize."},
+                    {"fileData": {"mimeType": "image/png", "fileUri": "https://x.test/a.png"}},
+                ]
+            }
+        ],
         "generation_config": {
             "response_mime_type": "application/json",
             "responseSchema": {

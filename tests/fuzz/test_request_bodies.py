@@ -74,7 +74,9 @@ def test_any_change_of_the_bytes(surface: Surface, sample: int, cuts: Sequence[C
 
 
 @pytest.mark.parametrize("surface", SURFACES)
-@pytest.mark.parametrize("body", [b"", b" ", b"null", b"[]", b'""', b"{", b"\xff", b"{}", b"1", b'{"model":"fuzz"}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"", b" ", b"null", b"[]", b'""', b"{", b"\xff", b"{}", b"1", b'{"model":"fuzz"}', b"[" * 100_000]
+)
 def test_what_is_no_request_at_all(surface: Surface, body: bytes) -> None:
     handled = handle(surface, body)
     assert handled.refusal is not None
@@ -90,7 +92,9 @@ def test_the_samples_are_valid(surface: Surface) -> None:
         judge(surface, handled)
         assert handled.refusal is None, handled.refusal
         made: dict[str, Any] = {destination.vendor: request for destination, _, request in handled.built}
-        ways = {destination.vendor: destination.ways[surface] for destination in DESTINATIONS if surface in destination.ways}
+        ways = {
+            destination.vendor: destination.ways[surface] for destination in DESTINATIONS if surface in destination.ways
+        }
         for vendor, request in made.items():
             assert isinstance(request, VendorRequest) or ways[vendor].translated, (vendor, request)
         refused = {vendor: request.param for vendor, request in made.items() if isinstance(request, Failure)}

@@ -131,7 +131,9 @@ def _add(message: Json, delta: Json) -> None:
         elif name == "role":
             assert piece == "assistant"
         elif isinstance(piece, str | list) and message.get(name) not in (None, "", []) and piece:
-            message[name] = _parts(message[name]) + _parts(piece) if _mixed(message[name], piece) else message[name] + piece
+            message[name] = (
+                _parts(message[name]) + _parts(piece) if _mixed(message[name], piece) else message[name] + piece
+            )
         elif piece:
             message[name] = piece
 

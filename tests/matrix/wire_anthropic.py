@@ -23,7 +23,9 @@ _USAGE: Json = {
     "inference_geo": "global",
 }
 # The first figures, before anything was generated, and the last ones: cumulative.
-_USAGE_AT_START = {name: value for name, value in _USAGE.items() if name != "output_tokens_details"} | {"output_tokens": 3}
+_USAGE_AT_START = {name: value for name, value in _USAGE.items() if name != "output_tokens_details"} | {
+    "output_tokens": 3
+}
 _USAGE_AT_END = {
     name: _USAGE[name]
     for name in (

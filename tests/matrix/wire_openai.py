@@ -87,7 +87,9 @@ class OpenAiWire:
             deltas += [{"content": piece} for piece in told.text.pieces]
         for index, use in enumerate(told.uses):
             function = {"name": use.name, "arguments": ""}
-            deltas.append({"tool_calls": [{"index": index, "id": _IDS[index], "type": "function", "function": function}]})
+            deltas.append(
+                {"tool_calls": [{"index": index, "id": _IDS[index], "type": "function", "function": function}]}
+            )
             deltas += [{"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in use.pieces]
         chunks = [_chunk([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}]) for delta in deltas]
         chunks.append(_chunk([{"index": 0, "delta": {}, "logprobs": None, "finish_reason": told.finish}]))

@@ -13,7 +13,7 @@ from botocore.validate import ParamValidator
 
 from router_worker.canonical.answer import Answer
 from router_worker.canonical.request import ChatRequest, Message, Text, UserMessage
-from router_worker.vendors.bedrock import BedrockConverse
+from router_worker.vendors.bedrock.converse import BedrockConverse
 from router_worker.vendors.row import VendorRow
 from router_worker.vendors.vendor import VendorCall, VendorRequest
 from schemas.failures import Failure

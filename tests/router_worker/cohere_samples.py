@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from router_worker.canonical.request import ChatRequest, Text, UserMessage
-from router_worker.vendors.cohere_wire import CohereWire
+from router_worker.vendors.cohere.wire import CohereWire
 from router_worker.vendors.table import BUILT_IN
 
 WIRE = CohereWire(BUILT_IN["cohere"])

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from router_worker.canonical.request import ChatRequest
-from router_worker.surfaces.gemini_generate import GeminiGenerate
+from router_worker.surfaces.gemini.generate import GeminiGenerate
 from router_worker.surfaces.surface import Reading
 from schemas.failures import Failure, FailureKind
 

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import orjson
 
-from router_worker.vendors.openai_chat import OpenAiChat
-from router_worker.vendors.openai_stream import OpenAiStream
+from router_worker.vendors.openai.chat import OpenAiChat
+from router_worker.vendors.openai.stream import OpenAiStream
 from router_worker.vendors.row import Quirks
 from router_worker.vendors.table import BUILT_IN
 from router_worker.vendors.vendor import VendorCall

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from router_worker.canonical.answer import Answer, Event, Started, collect
 from router_worker.canonical.request import Text, Thinking, ToolCall
-from router_worker.vendors.anthropic_answer import AnthropicEvents
-from router_worker.vendors.anthropic_wire import AnthropicWire
+from router_worker.vendors.anthropic.answer import AnthropicEvents
+from router_worker.vendors.anthropic.wire import AnthropicWire
 from schemas.failures import Failure, FailureKind
 from schemas.usage import TokenCounts
 from tests.router_worker.anthropic_samples import RICH, ROW, STOP, WHOLE, call, end, event, start, stream, text

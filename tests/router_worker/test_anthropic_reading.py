@@ -23,7 +23,7 @@ from router_worker.canonical.request import (
     Url,
     UserMessage,
 )
-from router_worker.surfaces.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from router_worker.surfaces.anthropic.messages import AnthropicCountTokens, AnthropicMessages
 from router_worker.surfaces.surface import Reading
 from schemas.failures import Failure, FailureKind
 from tests.router_worker.anthropic_samples import REQUEST

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import router_worker.vendors.anthropic.messages as vendors
 from ingress.surfaces.anthropic_messages import AnthropicMessages as Ingress
 from ingress.surfaces.surface import Call, ClientSurface
-from router_worker.surfaces.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from router_worker.surfaces.anthropic.messages import AnthropicCountTokens, AnthropicMessages
 from router_worker.surfaces.surface import ChatSurface, Reading, Surface
 from router_worker.translate import Translated
-import router_worker.vendors.anthropic_messages as vendors
-from router_worker.vendors.anthropic_wire import AnthropicWire
+from router_worker.vendors.anthropic.wire import AnthropicWire
 from router_worker.vendors.vendor import ParsedResponse, Vendor, VendorRequest
 from router_worker.vendors.wire import Wire
 from schemas.failures import Failure, FailureKind

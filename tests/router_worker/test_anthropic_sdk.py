@@ -29,9 +29,9 @@ from router_worker.canonical.request import (
     ToolResult,
     UserMessage,
 )
-from router_worker.surfaces.anthropic_messages import AnthropicMessages
-from router_worker.vendors.anthropic_messages import AnthropicMessages as Vendor
-from router_worker.vendors.anthropic_wire import AnthropicWire
+from router_worker.surfaces.anthropic.messages import AnthropicMessages
+from router_worker.vendors.anthropic.messages import AnthropicMessages as Vendor
+from router_worker.vendors.anthropic.wire import AnthropicWire
 from router_worker.vendors.vendor import ParsedResponse, VendorRequest
 from schemas.failures import Failure, FailureKind
 from tests.router_worker.anthropic_samples import RICH, ROW, WHOLE, call, stream

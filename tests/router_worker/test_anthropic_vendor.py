@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_worker.vendors.anthropic_errors import AnthropicRefusals
-from router_worker.vendors.anthropic_messages import AnthropicCountTokens, AnthropicMessages
-from router_worker.vendors.anthropic_stream import AnthropicStream
+from router_worker.vendors.anthropic.errors import AnthropicRefusals
+from router_worker.vendors.anthropic.messages import AnthropicCountTokens, AnthropicMessages
+from router_worker.vendors.anthropic.stream import AnthropicStream
 from router_worker.vendors.row import Quirks, VendorRow
 from router_worker.vendors.vendor import ParsedResponse, VendorRequest
 from schemas.failures import Failure, FailureKind

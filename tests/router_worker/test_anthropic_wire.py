@@ -24,9 +24,9 @@ from router_worker.canonical.request import (
     Url,
     UserMessage,
 )
-from router_worker.vendors.anthropic_models import traits_of
-from router_worker.vendors.anthropic_schema import closed
-from router_worker.vendors.anthropic_wire import AnthropicWire
+from router_worker.vendors.anthropic.models import traits_of
+from router_worker.vendors.anthropic.schema import closed
+from router_worker.vendors.anthropic.wire import AnthropicWire
 from router_worker.vendors.vendor import VendorRequest
 from schemas.failures import Failure, FailureKind
 from tests.router_worker.anthropic_samples import ROW, VERTEX, call

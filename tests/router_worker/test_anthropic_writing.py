@@ -20,7 +20,7 @@ from router_worker.canonical.answer import (
     collect,
 )
 from router_worker.canonical.request import AssistantMessage, ChatRequest, Thinking
-from router_worker.surfaces.anthropic_messages import AnthropicMessages
+from router_worker.surfaces.anthropic.messages import AnthropicMessages
 from router_worker.surfaces.surface import Reading
 from schemas.usage import TokenCounts
 from tests.router_worker.anthropic_samples import REQUEST, call, events_of, message_of

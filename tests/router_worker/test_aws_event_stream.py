@@ -10,7 +10,7 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router_worker.vendors.aws_event_stream import (
+from router_worker.vendors.bedrock.aws_event_stream import (
     MAX_HEADERS_BYTES,
     MAX_PAYLOAD_BYTES,
     EventFrame,

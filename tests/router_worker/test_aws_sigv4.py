@@ -11,7 +11,7 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router_worker.vendors.aws_sigv4 import SigV4Signer
+from router_worker.vendors.bedrock.aws_sigv4 import SigV4Signer
 from router_worker.vendors.vendor import AwsCredentials
 
 REGION, SERVICE = "eu-central-1", "bedrock"

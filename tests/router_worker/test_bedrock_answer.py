@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from router_worker.canonical.answer import Answer, Event, FinishReason, Started, TextDelta, collect
 from router_worker.canonical.request import ChatRequest, JsonFormat, Text, Thinking, ToolCall
-from router_worker.vendors.bedrock_stream import BedrockStream
+from router_worker.vendors.bedrock.stream import BedrockStream
 from router_worker.vendors.vendor import VendorCall
 from schemas.failures import Failure, FailureKind
 from schemas.usage import TokenCounts

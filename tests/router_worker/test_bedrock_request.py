@@ -21,8 +21,8 @@ from router_worker.canonical.request import (
     Url,
     UserMessage,
 )
-from router_worker.vendors.bedrock import BedrockConverse
-from router_worker.vendors.bedrock_models import traits_of
+from router_worker.vendors.bedrock.converse import BedrockConverse
+from router_worker.vendors.bedrock.models import traits_of
 from router_worker.vendors.row import VendorRow
 from router_worker.vendors.vendor import VendorRequest
 from schemas.failures import FailureKind

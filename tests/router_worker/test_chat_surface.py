@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router_worker.surfaces.json_depth import is_deeper_than
-from router_worker.surfaces.openai_chat import MAX_DEPTH, OpenAiChat
+from router_worker.surfaces.openai_chat.chat import MAX_DEPTH, OpenAiChat
 from router_worker.surfaces.surface import Reading
 from router_worker.vendors.vendor import VendorRequest
 from schemas.catalogue import Capability

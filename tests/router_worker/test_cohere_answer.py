@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from router_worker.canonical.answer import Answer, Event, Finished, Started, collect
 from router_worker.canonical.request import Reasoning, Text, Thinking, ToolCall
-from router_worker.vendors.cohere_stream import CohereEvents
+from router_worker.vendors.cohere.stream import CohereEvents
 from router_worker.vendors.vendor import VendorCall
 from schemas.failures import Failure, FailureKind
 from schemas.usage import TokenCounts

@@ -19,8 +19,8 @@ from router_worker.canonical.answer import (
     collect,
 )
 from router_worker.canonical.request import Thinking
-from router_worker.surfaces.gemini_generate import GeminiGenerate
-from router_worker.vendors.gemini_signature import NO_SIGNATURE, wrapped
+from router_worker.surfaces.gemini.generate import GeminiGenerate
+from router_worker.vendors.gemini.signature import NO_SIGNATURE, wrapped
 from schemas.usage import TokenCounts
 from tests.router_worker.gemini_samples import call, payloads
 

@@ -7,7 +7,7 @@ import pytest
 
 from router_worker.canonical.answer import Embeddings
 from router_worker.canonical.request import EmbeddingsRequest
-from router_worker.vendors.gemini_embeddings import MAX_INPUTS, GeminiEmbeddings
+from router_worker.vendors.gemini.embeddings import MAX_INPUTS, GeminiEmbeddings
 from router_worker.vendors.vendor import VendorRequest
 from schemas.failures import Failure, FailureKind
 from schemas.usage import TokenCounts

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from router_worker.vendors.gemini_errors import classify_google_status
+from router_worker.vendors.gemini.errors import classify_google_status
 from schemas.failures import Failure, FailureKind
 
 TYPE = "type.googleapis.com/google.rpc."

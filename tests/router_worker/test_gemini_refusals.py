@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from router_worker.canonical.request import (
     ChatRequest,
 )
-from router_worker.surfaces.gemini_generate import MAX_DEPTH
+from router_worker.surfaces.gemini.generate import MAX_DEPTH
 from router_worker.surfaces.surface import Reading
 from schemas.failures import Failure, FailureKind
 from tests.router_worker.gemini_bodies import SURFACE, USER, refusal

@@ -21,7 +21,7 @@ from router_worker.canonical.request import (
     Url,
     UserMessage,
 )
-from router_worker.vendors.gemini_signature import wrapped
+from router_worker.vendors.gemini.signature import wrapped
 from tests.router_worker.gemini_bodies import PNG, USER, canonical, config, reading
 
 

@@ -34,7 +34,7 @@ from router_worker.canonical.request import (
     ToolResult,
     UserMessage,
 )
-from router_worker.surfaces.gemini_generate import GeminiGenerate
+from router_worker.surfaces.gemini.generate import GeminiGenerate
 from router_worker.surfaces.surface import Reading
 from schemas.failures import Failure, FailureKind
 from schemas.usage import TokenCounts

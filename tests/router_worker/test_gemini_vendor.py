@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from router_worker.canonical.answer import Answer
 from router_worker.canonical.request import Thinking
-from router_worker.vendors.gemini_generate import GeminiGenerate
-from router_worker.vendors.gemini_signature import NO_SIGNATURE, wrapped
-from router_worker.vendors.gemini_wire import GeminiWire
+from router_worker.vendors.gemini.generate import GeminiGenerate
+from router_worker.vendors.gemini.signature import NO_SIGNATURE, wrapped
+from router_worker.vendors.gemini.wire import GeminiWire
 from router_worker.vendors.row import Quirks, VendorRow
 from router_worker.vendors.vendor import ParsedResponse
 from schemas.failures import Failure, FailureKind

@@ -26,8 +26,8 @@ from router_worker.canonical.request import (
     UserMessage,
     UserPart,
 )
-from router_worker.vendors.gemini_signature import NO_SIGNATURE
-from router_worker.vendors.gemini_wire import GeminiWire
+from router_worker.vendors.gemini.signature import NO_SIGNATURE
+from router_worker.vendors.gemini.wire import GeminiWire
 from router_worker.vendors.vendor import VendorRequest
 from schemas.failures import Failure, FailureKind
 from tests.router_worker.gemini_samples import (

@@ -11,7 +11,7 @@ from router_worker.canonical.request import (
     Thinking,
     ToolCall,
 )
-from router_worker.vendors.gemini_wire import GeminiWire
+from router_worker.vendors.gemini.wire import GeminiWire
 from schemas.failures import Failure, FailureKind
 from schemas.usage import TokenCounts
 from tests.router_worker.gemini_samples import (

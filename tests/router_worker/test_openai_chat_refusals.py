@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router_worker.canonical.request import ChatRequest
-from router_worker.surfaces.openai_chat_request import read_canonical
+from router_worker.surfaces.openai_chat.request import read_canonical
 from schemas.failures import Failure, FailureKind
 
 HI = {"role": "user", "content": "hi"}
@@ -100,6 +100,19 @@ def part(**fields: Any) -> dict[str, Any]:
         (message(role="function", content="x", name="z"), "messages[1].name"),
         (message(role="assistant", tool_calls=[call_of("a", "{")]), "messages[1].tool_calls[0].function.arguments"),
         (message(role="assistant", tool_calls=[call_of("a", "[]")]), "messages[1].tool_calls[0].function.arguments"),
+        # A vendor that gets arguments as JSON, not as text, could not read these.
+        (
+            message(role="assistant", tool_calls=[call_of("a", '{"x":1e999}')]),
+            "messages[1].tool_calls[0].function.arguments",
+        ),
+        (
+            message(role="assistant", tool_calls=[call_of("a", '{"x":"\\ud83d"}')]),
+            "messages[1].tool_calls[0].function.arguments",
+        ),
+        (
+            message(role="assistant", tool_calls=[call_of("a", '{"x":' * 201 + "1" + "}" * 201)]),
+            "messages[1].tool_calls[0].function.arguments",
+        ),
         (message(role="assistant", tool_calls=[{"id": "a"}]), "messages[1].tool_calls[0].function"),
         (message(role="assistant", tool_calls=[{"function": {"name": "x"}}]), "messages[1].tool_calls[0].id"),
         (message(role="system", content=[{"type": "image_url", "image_url": "x"}]), "messages[1].content[0].type"),

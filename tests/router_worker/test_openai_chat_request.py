@@ -32,7 +32,7 @@ from router_worker.canonical.request import (
     Url,
     UserMessage,
 )
-from router_worker.surfaces.openai_chat import OpenAiChat
+from router_worker.surfaces.openai_chat.chat import OpenAiChat
 from router_worker.surfaces.surface import Reading
 from router_worker.vendors.gateway_fields import GATEWAY_FIELDS
 from schemas.failures import Failure
@@ -247,6 +247,12 @@ def test_cache_control_of_a_message_is_that_of_its_last_part() -> None:
 )
 def test_fields(fields: dict[str, Any], name: str, value: Any) -> None:
     assert getattr(read(**fields), name) == value
+
+
+@pytest.mark.parametrize("name", ["x\r\nEvil: 1", "ä", "", "n" * 65])
+def test_a_field_with_an_odd_name_does_not_get_into_a_header(name: str) -> None:
+    request = read(messages=[{"role": "user", "content": "hi", name: 1}])
+    assert request.dropped == ("messages[].*",)
 
 
 def test_what_a_client_sends_back_of_an_answer_is_dropped_and_named() -> None:

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router_worker.canonical.request import ChatRequest
-from router_worker.surfaces.openai_chat import OpenAiChat
+from router_worker.surfaces.openai_chat.chat import OpenAiChat
 from router_worker.surfaces.surface import Reading
 from router_worker.translate import Translated
-from router_worker.vendors.openai_wire import OpenAiWire
+from router_worker.vendors.openai.wire import OpenAiWire
 from router_worker.vendors.table import BUILT_IN
 from router_worker.vendors.vendor import ParsedResponse, StreamParser, VendorCall, VendorRequest
 from schemas.failures import FailureKind

@@ -24,7 +24,7 @@ from router_worker.canonical.answer import (
     collect,
 )
 from router_worker.canonical.request import Text
-from router_worker.surfaces.openai_chat import OpenAiChat
+from router_worker.surfaces.openai_chat.chat import OpenAiChat
 from router_worker.vendors.vendor import VendorCall
 from schemas.usage import TokenCounts
 from tests.router_worker.openai_samples import call, payloads

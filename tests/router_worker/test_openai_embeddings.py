@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from router_worker.vendors.openai_embeddings import OpenAiEmbeddings
+from router_worker.vendors.openai.embeddings import OpenAiEmbeddings
 from router_worker.vendors.table import BUILT_IN
 from router_worker.vendors.vendor import ParsedResponse, VendorRequest
 from schemas.failures import Failure, FailureKind

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_worker.vendors.openai_errors import MAX_RETRY_AFTER_S, MAX_TEXT_CHARACTERS, redact
+from router_worker.vendors.openai.errors import MAX_RETRY_AFTER_S, MAX_TEXT_CHARACTERS, redact
 from schemas.failures import Failure, FailureKind
 from tests.router_worker.openai_samples import vendor
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_worker.vendors.openai_stream import OpenAiStream
-from router_worker.vendors.short_call_ids import short_call_id
+from router_worker.vendors.openai.short_call_ids import short_call_id
+from router_worker.vendors.openai.stream import OpenAiStream
 from router_worker.vendors.vendor import VendorRequest
 from schemas.failures import Failure
 from tests.router_worker.openai_samples import call, quirks, run, stream_bytes, vendor

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_worker.vendors.openai_stream import OpenAiStream
+from router_worker.vendors.openai.stream import OpenAiStream
 from schemas.failures import FailureKind
 from schemas.usage import TokenCounts
 from tests.router_worker.openai_samples import (

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from router_worker.canonical.answer import Answer, Event, Finished, ToolCallDelta, ToolCallStarted, collect
 from router_worker.canonical.request import AssistantPart, Text, Thinking, ToolCall
-from router_worker.vendors.openai_events import OpenAiEvents
-from router_worker.vendors.openai_wire import OpenAiWire
+from router_worker.vendors.openai.events import OpenAiEvents
+from router_worker.vendors.openai.wire import OpenAiWire
 from router_worker.vendors.table import BUILT_IN
 from schemas.failures import Failure, FailureKind
 from schemas.usage import TokenCounts

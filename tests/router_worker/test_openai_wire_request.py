@@ -27,7 +27,7 @@ from router_worker.canonical.request import (
     Url,
     UserMessage,
 )
-from router_worker.vendors.openai_wire import OpenAiWire
+from router_worker.vendors.openai.wire import OpenAiWire
 from router_worker.vendors.table import BUILT_IN
 from router_worker.vendors.vendor import VendorRequest
 from schemas.failures import Failure, FailureKind

@@ -24,7 +24,7 @@ from router_worker.canonical.answer import (
     collect,
 )
 from router_worker.canonical.request import ChatRequest
-from router_worker.surfaces.openai_responses import OpenAiResponses
+from router_worker.surfaces.openai_responses.responses import OpenAiResponses
 from router_worker.surfaces.surface import Reading
 from router_worker.vendors.vendor import VendorCall
 from schemas.usage import TokenCounts

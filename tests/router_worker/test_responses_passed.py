@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_worker.vendors.openai_responses import OpenAiResponses
-from router_worker.vendors.openai_responses_stream import OpenAiResponsesStream
+from router_worker.vendors.openai.responses import OpenAiResponses
+from router_worker.vendors.openai.responses_stream import OpenAiResponsesStream
 from router_worker.vendors.table import BUILT_IN
 from router_worker.vendors.vendor import ParsedResponse, VendorRequest
 from schemas.failures import Failure, FailureKind

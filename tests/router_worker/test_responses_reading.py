@@ -26,7 +26,7 @@ from router_worker.canonical.request import (
     Url,
     UserMessage,
 )
-from router_worker.surfaces.openai_responses import OpenAiResponses
+from router_worker.surfaces.openai_responses.responses import OpenAiResponses
 from router_worker.surfaces.surface import Reading
 from schemas.failures import Failure, FailureKind
 
@@ -261,6 +261,11 @@ _USER = {"role": "user"}
         ({"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]}, "input[0].call_id", True),
         (
             {"input": [{"type": "function_call", "call_id": "c", "name": "n", "arguments": "[1]"}]},
+            "input[0].arguments",
+            True,
+        ),
+        (
+            {"input": [{"type": "function_call", "call_id": "c", "name": "n", "arguments": '{"x":1e999}'}]},
             "input[0].arguments",
             True,
         ),

@@ -66,9 +66,13 @@ def bearer(job: Job) -> dict[str, Any]:
 
 def stream(job: Job) -> dict[str, Any]:
     """The events as they come."""
-    events: list[Any] = list(client_of(job).messages.create(model=job.model, max_tokens=100, messages=HELLO, stream=True))
+    events: list[Any] = list(
+        client_of(job).messages.create(model=job.model, max_tokens=100, messages=HELLO, stream=True)
+    )
     return {
-        "text": "".join(e.delta.text for e in events if e.type == "content_block_delta" and e.delta.type == "text_delta"),
+        "text": "".join(
+            e.delta.text for e in events if e.type == "content_block_delta" and e.delta.type == "text_delta"
+        ),
         "finish": [event.delta.stop_reason for event in events if event.type == "message_delta"],
         "kinds": [event.type for event in events],
         "served": events[0].message.model,

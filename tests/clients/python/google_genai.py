@@ -83,7 +83,9 @@ def stream(job: Job) -> dict[str, Any]:
     chunks = list(client_of(job).models.generate_content_stream(model=job.model, contents=WORDS))
     return {
         "text": "".join(chunk.text or "" for chunk in chunks),
-        "finish": [c.candidates[0].finish_reason.value for c in chunks if c.candidates and c.candidates[0].finish_reason],
+        "finish": [
+            c.candidates[0].finish_reason.value for c in chunks if c.candidates and c.candidates[0].finish_reason
+        ],
         "served": sorted({chunk.model_version for chunk in chunks}),
         "usage": _usage(chunks[-1].usage_metadata),
     }

@@ -109,7 +109,11 @@ def image(job: Job) -> dict[str, Any]:
 
 def reasoning(job: Job) -> dict[str, Any]:
     answer = client_of(job).responses.create(
-        model=job.model, input=WORDS, reasoning={"effort": "low", "summary": "auto"}, max_output_tokens=4000, store=False
+        model=job.model,
+        input=WORDS,
+        reasoning={"effort": "low", "summary": "auto"},
+        max_output_tokens=4000,
+        store=False,
     )
     return _seen(answer)
 

@@ -1,0 +1,1 @@
+"""Google's generateContent, also on Vertex AI, and embeddings."""

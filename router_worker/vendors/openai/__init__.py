@@ -1,0 +1,1 @@
+"""OpenAI's formats, which most vendors speak: chat completions, responses, embeddings."""
