@@ -153,13 +153,15 @@ def _heard(message: Json) -> Heard:
 
 def _figures(usage: Json) -> Figures:
     read, written = usage["cache_read_input_tokens"], usage["cache_creation_input_tokens"]
+    # Said at the start of a stream or not at all.
     creation = usage["cache_creation"]
-    assert creation["ephemeral_5m_input_tokens"] + creation["ephemeral_1h_input_tokens"] == written
+    if creation is not None:
+        assert creation["ephemeral_5m_input_tokens"] + creation["ephemeral_1h_input_tokens"] == written
     return Figures(
         input=usage["input_tokens"] + read + written,
         output=usage["output_tokens"],
         cached=read,
         written=written,
-        written_1h=creation["ephemeral_1h_input_tokens"],
+        written_1h=None if creation is None else creation["ephemeral_1h_input_tokens"],
         reasoning=usage.get("output_tokens_details", {}).get("thinking_tokens", 0),
     )

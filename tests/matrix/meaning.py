@@ -56,7 +56,8 @@ class Heard:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a vendor understood of a request. `images` as (media type, base64)."""
+    """What a vendor understood of a request. `images` as (media type, base64). `signed`: a call came back with what the
+    vendor wants to see again of it."""
 
     system: str = ""
     text: str = ""
@@ -65,14 +66,14 @@ class Asked:
     schema: Any = None
     calls: tuple[Call, ...] = ()
     results: tuple[Result, ...] = ()
+    signed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class VendorAnswer:
     """One answer, whole and as a stream. `events`: the stream, cut between its events. `shown`: the stream for people.
 
-    whole_after: with this many events the answer is whole, although more may follow. usage_after: with this many the
-    figures are there.
+    whole_after: with this many events the answer is whole, although more may follow.
     """
 
     said: Said

@@ -104,6 +104,7 @@ class GeminiWire:
         images: list[tuple[str, str]] = []
         calls: list[Call] = []
         results: list[Result] = []
+        signed = False
         for content in request["contents"]:
             for part in content["parts"]:
                 if "text" in part and content["role"] == "user":
@@ -113,7 +114,7 @@ class GeminiWire:
                 elif "functionCall" in part:
                     call = part["functionCall"]
                     calls.append(Call(call.get("id"), call["name"], call["args"]))
-                    assert len(calls) > 1 or part["thoughtSignature"] == _SIGNATURE
+                    signed = signed or part.get("thoughtSignature") == _SIGNATURE
                 elif "functionResponse" in part:
                     answer = part["functionResponse"]
                     assert answer["name"] == calls[len(results)].name
@@ -129,6 +130,7 @@ class GeminiWire:
             schema=config.get("responseJsonSchema", config.get("responseSchema")),
             calls=tuple(calls),
             results=tuple(results),
+            signed=signed,
         )
 
 

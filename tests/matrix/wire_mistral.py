@@ -107,7 +107,12 @@ def _thinking(text: str) -> Json:
 
 def _calls(told: Story) -> list[Json]:
     return [
-        {"id": _IDS[index], "function": {"name": use.name, "arguments": use.text}, "index": index}
+        {
+            "id": _IDS[index],
+            "type": "function",
+            "function": {"name": use.name, "arguments": use.text},
+            "index": index,
+        }
         for index, use in enumerate(told.uses)
     ]
 

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.failures import FailureKind
 from tests.fakes.vendors import raw_vendor
-from tests.router_worker.test_vendor_caller import Line, call
+from tests.router_worker.vendor_line import Line, call
 
 STALLS = b"HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\n{"
 

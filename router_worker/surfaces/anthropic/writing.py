@@ -154,7 +154,11 @@ class MessageWriter:
         if self._has_begun:
             return
         self._has_begun = True
-        self._emit("message_start", {"message": _message(self._call, [], self._started or TokenCounts())})
+        message = _message(self._call, [], self._started or TokenCounts())
+        if self._started is None:
+            # The last event's figures have no place for it, so noughts here would stand beside them to the end.
+            message["usage"]["cache_creation"] = None
+        self._emit("message_start", {"message": message})
 
     def _advance(self) -> None:
         """Writes what can be written: all of the first block, and of the next ones as soon as it is whole."""

@@ -159,4 +159,6 @@ def embeddings(job: Job) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    # Or it prints advice among the results whenever a call fails.
+    litellm.suppress_debug_info = True
     main(scenarios())
