@@ -15,6 +15,8 @@ COST = "X-Tollhouse-Cost-Usd"
 OVERHEAD = "X-Tollhouse-Overhead-Ms"
 DROPPED = "X-Tollhouse-Dropped-Fields"
 
+MAX_DROPPED_CHARACTERS = 1000
+
 _PICO = Decimal(10) ** -12
 
 
@@ -38,8 +40,14 @@ def answer_headers(exchange: Exchange, head: Head, now_ms: int) -> dict[str, str
     if head.cost_pico_usd is not None:
         headers[COST] = usd(head.cost_pico_usd)
     if head.dropped:
-        headers[DROPPED] = ", ".join(head.dropped)
+        headers[DROPPED] = _shortened(head.dropped)
     return headers
+
+
+def _shortened(names: tuple[str, ...]) -> str:
+    """A field of each of a thousand tools may have been left out, and clients refuse headers of that size."""
+    text = ", ".join(names)
+    return text if len(text) <= MAX_DROPPED_CHARACTERS else text[:MAX_DROPPED_CHARACTERS].rpartition(", ")[0] + ", ..."
 
 
 def routing_metadata(exchange: Exchange, head: Head, cost_pico_usd: int | None, overhead: int) -> dict[str, object]:

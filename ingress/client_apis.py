@@ -54,7 +54,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 # The SDK takes the one or the other by its version.
 GEMINI_PATHS = ("/v1beta/models/{model:.+}:{action}", "/v1/models/{model:.+}:{action}")
 GEMINI_ACTIONS = ("generateContent", "streamGenerateContent")
-MODEL_LISTS = ("/v1/models", "/v1/openai/models")
+MODEL_LISTS = ("/v1/models", "/v1/openai/models", "/v1/anthropic/v1/models")
 
 # For answers to paths that there are not: whose errors the client can read.
 _BY_PREFIX: tuple[tuple[str, Surface], ...] = (

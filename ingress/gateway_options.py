@@ -74,8 +74,20 @@ def _tags(given: dict[str, str] | list[Tag] | None) -> dict[str, str]:
     return {tag.key: tag.value for tag in given} if isinstance(given, list) else given or {}
 
 
+def _is_text(header: str) -> bool:
+    """Bytes that are no UTF-8 arrive as half pairs: neither an envelope nor a usage record with one can be written."""
+    try:
+        header.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _with_headers(body: GatewayFields, headers: Mapping[str, str]) -> GatewayFields | Failure:
     said: dict[str, object] = {}
+    for name in HEADERS:
+        if not _is_text(headers.get(name, "")):
+            return invalid(name, "it must be text in UTF-8")
     for field, name in _LISTS.items():
         if (text := headers.get(PREFIX + name)) is not None:
             said[field] = [item for item in map(str.strip, text.split(",")) if item]

@@ -7,8 +7,9 @@ from schemas.catalogue import Route
 from schemas.usage import TokenCounts
 
 # Chat templates add what is not in the body: role marks (each shorter than the JSON that names the role), a default
-# system prompt, and, with tools, a preamble of a few hundred tokens.
-TEMPLATE_TOKENS = 512
+# system prompt, and, with tools, a preamble of a few hundred tokens (530 for Claude 3 Opus, more for newer ones), or
+# some more for a schema that the answer must have.
+TEMPLATE_TOKENS = 1024
 
 # What a vendor may have generated after the last byte that reached us: under a second at several hundred tokens/s.
 UNSEEN_TOKENS = 256

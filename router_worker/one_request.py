@@ -34,7 +34,7 @@ from router_worker.workbench import Workbench
 from schemas.catalogue import Model, Route
 from schemas.envelope import RequestEnvelope
 from schemas.failures import Failure, FailureKind
-from schemas.frames import Claim, End, Head
+from schemas.frames import Claim, End, FrameType, Head, encode_payload
 from schemas.ids import attempt_id
 from schemas.topics import Topic
 from schemas.usage import USAGE, AttemptEvent, RequestEvent
@@ -71,6 +71,13 @@ class OneRequest:
     def owes_a_report(self) -> bool:
         return self._claimed and not self._reported_all
 
+    def abandon(self) -> None:
+        """After a mistake of ours. Without a claim the ingress would not know of whom we speak, and its client would
+        wait until the deadline. The answer to this one is not waited for: no call follows from it."""
+        if not self._claimed:
+            self._stream.send(FrameType.CLAIM, encode_payload(self._next_claim(None)))
+        self._stream.send_abandoned()
+
     async def run(self, body: bytes) -> None:
         """Raises Refused if the ingress does not want the first call made."""
         if self._envelope.body == "held":
@@ -106,6 +113,13 @@ class OneRequest:
         return await self._walk(routes, reading, body, today)
 
     async def _claim(self, if_lost: msgspec.Raw | None) -> bytes:
+        held_body = await self._stream.claim(self._next_claim(if_lost))
+        # From here on the ingress knows that the request is ours: Kafka need not deliver it again.
+        self._claimed = True
+        self.settle()
+        return held_body
+
+    def _next_claim(self, if_lost: msgspec.Raw | None) -> Claim:
         claim = Claim(
             token=self._envelope.token,
             delivery=self._envelope.delivery,
@@ -114,11 +128,7 @@ class OneRequest:
             if_lost=if_lost if if_lost is not None else msgspec.Raw(b"null"),
         )
         self._claims += 1
-        held_body = await self._stream.claim(claim)
-        # From here on the ingress knows that the request is ours: Kafka need not deliver it again.
-        self._claimed = True
-        self.settle()
-        return held_body
+        return claim
 
     def settle(self) -> None:
         """The claim is decided: neither this delivery of the record nor its doubles need come again."""
@@ -153,7 +163,9 @@ class OneRequest:
                 continue
             if attempt_no:
                 self._report_early()
-            context = self._context(attempt_no, model, route, today, reading, body)
+            # Of the two bodies the longer: what a translation adds is read, and charged, like what the client wrote.
+            longest = max(body, request.body, key=len)
+            context = self._context(attempt_no, model, route, today, reading, longest)
             try:
                 await self._claim(lost_attempt(context, self._envelope))
             except Refused:

@@ -1,5 +1,6 @@
 """Takes a request from the queue to the ingress that it came from, and settles its record whatever becomes of it."""
 
+import asyncio
 from collections.abc import Callable
 
 from router_worker.one_request import OneRequest
@@ -36,14 +37,21 @@ class Server:
             return
         stream = channel.open_stream(envelope.stream_id)
         service = OneRequest(self._bench, envelope, stream, settled, taken_at_ms)
+        mistaken = True
         try:
             await service.run(body)
+            mistaken = False
         except Refused:
+            mistaken = False
             self._bench.measures.results["refused"].inc()
+        except asyncio.CancelledError:
+            # Before a claim the request is still Kafka's to give to another worker.
+            mistaken = False
+            raise
         finally:
-            if service.owes_a_report:
+            if mistaken or service.owes_a_report:
                 # A mistake of ours, on its way to the supervisor's log. The client must not wait for nothing, and the
                 # attempts must not be missing from the account: the ingress sees to both.
-                stream.send_abandoned()
+                service.abandon()
             service.settle()
             channel.close_stream(stream)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from router_worker.canonical.answer import Answer, Event, Started
+from router_worker.canonical.conversation import misfit
 from router_worker.canonical.request import ChatRequest, EmbeddingsRequest, Text, Thinking
 from router_worker.surfaces.surface import AnswerWriter, ChatSurface, EmbeddingsSurface
 from router_worker.vendors.vendor import ParsedResponse, StreamParser, VendorCall, VendorRequest
@@ -35,6 +36,9 @@ class Translated(_Refusing):
         if isinstance(request, Failure):
             return request
         assert isinstance(request, ChatRequest), "a translated call comes with its canonical request"
+        unpaired = misfit(request.messages)
+        if unpaired is not None:
+            return unpaired
         return _with_dropped(self._wire.build(request, call), request.dropped)
 
     def parse_response(

@@ -1,7 +1,7 @@
 """A vendor that can be called: the ways to it from each client API, where it is, and with which credentials."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from router_worker.vendors.vendor import AwsCredentials, Vendor
@@ -21,7 +21,7 @@ class UsableVendor:
 
     ways: Mapping[Surface, Way]
     base_url: str
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     live_key: Callable[[], str] | None = None
     aws: AwsCredentials | None = None
 

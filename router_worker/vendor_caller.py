@@ -164,7 +164,8 @@ class VendorCaller:
                         moved_at_s = 0.0
                     await stream.send_data(output)
                 now_s = loop.time()
-                if result.answered and now_s - moved_at_s >= grain_s:
+                # Some formats hold back what was generated until it is whole: that is no vendor that does not answer.
+                if (result.answered or parser.chunks) and now_s - moved_at_s >= grain_s:
                     timer.reschedule(now_s + stall_s)
                     moved_at_s = now_s
                 if not data:

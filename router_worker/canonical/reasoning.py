@@ -14,13 +14,18 @@ _SHARE_OF_OUTPUT: dict[Effort, float] = {
 """OpenRouter's published table for vendors that want a budget ("Reasoning tokens"), continued downwards and upwards."""
 
 
+_MOST_TOKENS = 10**9
+"""More than any model writes."""
+
+
 def budget_tokens(reasoning: Reasoning, max_output_tokens: int, *, least: int, most: int) -> int:
     """The budget to tell a vendor that takes one: 0 for not at all, else within `least`..`most`, and always below
     `max_output_tokens`, because a budget as large as the cap would leave nothing for the answer."""
     if reasoning.budget_tokens is not None:
         wanted = reasoning.budget_tokens
     else:
-        wanted = int(_SHARE_OF_OUTPUT[reasoning.effort or "medium"] * max_output_tokens)
+        # A client may write a cap of hundreds of digits, which is too much for a float.
+        wanted = int(_SHARE_OF_OUTPUT[reasoning.effort or "medium"] * min(max_output_tokens, _MOST_TOKENS))
     if wanted <= 0:
         return 0
     return min(max(wanted, least), most, max(0, max_output_tokens - 1))

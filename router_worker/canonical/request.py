@@ -157,7 +157,8 @@ class ChatRequest:
     """`system` are the instructions in order; those in the middle of a conversation are read into it too.
 
     A number that is None was not given; a vendor's own default then holds. `max_output_tokens` counts reasoning too.
-    `parallel_tool_calls` False: at most one call per turn.
+    `parallel_tool_calls` False: at most one call per turn. Beside a tool that is named it is a hint, dropped by
+    its name where a vendor has no word for it: some clients (LangChain) send both for every structured output.
     """
 
     messages: tuple[Message, ...]
@@ -177,6 +178,11 @@ class ChatRequest:
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     dropped: tuple[str, ...] = ()
+
+    @property
+    def names_a_tool(self) -> bool:
+        """Whether the model is to call one tool, and which."""
+        return self.tool_choice is not None and self.tool_choice.mode == "tool"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ strings their escapes. Only the white space between top-level fields goes, and o
 
 import json
 import re
+from collections.abc import Iterable
 from typing import NoReturn
 
 import msgspec
@@ -35,8 +36,22 @@ def write_fields(fields: Fields) -> bytes:
     return _ENCODER.encode(fields)
 
 
+def drop_fields(fields: Fields, names: Iterable[str]) -> tuple[str, ...]:
+    """Takes them out. The names of those that said something, in alphabetical order: the client is told."""
+    found = {name: fields.pop(name) for name in sorted(names) if name in fields}
+    return tuple(name for name, value in found.items() if bytes(value) != NULL)
+
+
 def to_raw(value: object) -> msgspec.Raw:
     return msgspec.Raw(_ENCODER.encode(value))
+
+
+def is_utf8(data: bytes) -> bool:
+    """JSON is; but strings that are only skipped are not looked into, neither here nor by msgspec."""
+    try:
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def without_half_pairs(data: bytes) -> bytes:
@@ -51,11 +66,12 @@ def without_half_pairs(data: bytes) -> bytes:
 def with_model(data: bytes, model: str) -> bytes:
     """`data` with its field `model` set, by the standard library's parser, which keeps halves of surrogate pairs.
 
-    Raises ValueError if `data` is not JSON. For the rare case that `read_fields` refuses: values may be reformatted.
+    Raises ValueError if `data` is not JSON, or has numbers beyond measure. For the rare case that `read_fields`
+    refuses: values may be reformatted.
     """
     value = json.loads(data, parse_constant=_refuse)
     value["model"] = model
-    return json.dumps(value, separators=(",", ":")).encode()
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -28,6 +28,9 @@ _VERTEX = (
     "/projects/{GOOGLE_CLOUD_PROJECT}/locations/{GOOGLE_CLOUD_LOCATION}"
 )
 
+# Another tier has another price than the catalogue's.
+_ONE_GEMINI_TIER = Quirks(dropped=frozenset({"serviceTier", "service_tier"}))
+
 # A row's own list of what it refuses is kept to fields that do not shape the answer: a field that does is better
 # refused by the vendor, in words that reach the client, than silently ignored.
 _ROWS = (
@@ -131,6 +134,7 @@ _ROWS = (
         wire="gemini",
         key_header="x-goog-api-key",
         key_prefix="",
+        quirks=_ONE_GEMINI_TIER,
     ),
     VendorRow(
         name="bedrock",
@@ -155,6 +159,7 @@ _ROWS = (
         api_key_env="VERTEX_ACCESS_TOKEN",
         wire="gemini_vertex",
         auth="google",
+        quirks=_ONE_GEMINI_TIER,
     ),
     VendorRow(
         name="vertex-anthropic",

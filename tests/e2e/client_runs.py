@@ -9,19 +9,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 from tests.e2e.stack import Stack
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = REPOSITORY / ".venv" / "clients" / "bin" / "python"
-RUN_S = 120.0
+NODE_FOLDER = REPOSITORY / ".venv" / "clients-node"
+RUN_S = 240.0
 """More than any script needs; one that hangs is killed then, and fails its tests."""
 
 FAMILIES = ("responses", "compat", "anthropic", "gemini", "bedrock", "cohere", "mistral")
 """The simulated vendors: OpenAI itself (both of its APIs), one that is only compatible with it, and the others."""
-WORDS = "hello there world"
-TOOL_CALLS = [["get_weather", {"city": WORDS}], ["get_time", {"city": WORDS}]]
-FIGURES = {"input": 1000, "output": 50, "total": 1050, "cached": 300, "reasoning": 20, "written": 200}
-"""What the models `*-usage` of clients_catalogue.toml report; not every vendor's format has a place for all of them."""
 
 
 def model_of(family: str, what: str) -> str:
@@ -90,6 +89,18 @@ class Runs:
                 assert usage[name] == call[column], f"{run.job}: {name}"
         if usage.get("total") is not None:
             assert usage["total"] == call["prompt_tokens"] + call["completion_tokens"], run.job
+
+
+def must_be_there(condition: bool, what: str) -> None:
+    """Skips the test on a machine that has not got it; CI has everything."""
+    if not condition:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI must have {what}")
+        pytest.skip(f"there is no {what}")
+
+
+def each(jobs: Sequence[Job]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("job", jobs, ids=["-".join(job) for job in jobs])
 
 
 async def run_all(stack: Stack, commands: dict[str, list[str]], jobs: Sequence[Job]) -> Runs:

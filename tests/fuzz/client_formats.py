@@ -1,4 +1,4 @@
-"""Whether bytes for a client are what its API promises: error bodies, plain answers, streams. Stricter than clients are.
+"""Whether bytes for a client are what its API promises: error bodies, plain answers, streams. Stricter than clients.
 
 Shapes: each API's own reference. Only what every client relies on is checked.
 """
@@ -14,15 +14,15 @@ from schemas.envelope import Surface
 Json = dict[str, Any]
 
 
-def strict_json(text: bytes, *, translated: bool = True) -> Any:
-    """RFC 8259 in UTF-8. What the gateway wrote itself must be readable by every parser too: no half surrogate pairs, no
-    numbers beyond measure. What is passed through may hold such things, which are the vendor's to judge."""
+def strict_json(text: bytes, *, readable: bool = False) -> Any:
+    """RFC 8259 in UTF-8. `readable`: by every parser, so without half surrogate pairs and numbers beyond measure. What
+    a model wrote, and what is passed through, may hold such things; what the gateway makes of a request may not."""
 
     def refuse(constant: str) -> NoReturn:
         raise AssertionError(f"{constant} is not JSON")
 
     value = json.loads(text.decode("utf-8"), parse_constant=refuse, parse_int=_readable, parse_float=_readable)
-    if translated:
+    if readable:
         msgspec.json.decode(text)
     return value
 
@@ -33,7 +33,7 @@ def _readable(digits: str) -> int | float:
 
 def check_error_body(surface: Surface, body: bytes, status: int, param: str | None) -> None:
     """`param`: the field at fault, which the body must name."""
-    found = strict_json(body)
+    found = strict_json(body, readable=True)
     assert len(body) < 16_384, "an error that is as long as what it complains of"
     if surface.startswith("openai."):
         error = found["error"]
@@ -60,7 +60,7 @@ _ANTHROPIC_TYPES = {403: "permission_error", 404: "not_found_error", 413: "reque
 
 def check_answer(surface: Surface, body: bytes, *, translated: bool) -> None:
     """Of what is passed through the vendor's own shape is not judged."""
-    found = strict_json(body, translated=translated)
+    found = strict_json(body)
     assert isinstance(found, dict)
     if translated:
         _ANSWERS[surface](found)
@@ -92,7 +92,7 @@ def _message(found: Json) -> None:
 
 
 def _generated(found: Json) -> None:
-    for candidate in found["candidates"]:
+    for candidate in found.get("candidates", ()):
         for part in candidate.get("content", {}).get("parts", ()):
             assert "functionCall" not in part or isinstance(part["functionCall"].get("args", {}), dict)
 
@@ -119,7 +119,7 @@ def check_stream(surface: Surface, data: bytes, *, complete: bool, translated: b
     if not data:
         assert not complete, "a whole answer of nothing"
         return
-    events = [_event(block, translated=translated) for block in _blocks(data)]
+    events = list(map(_event, _blocks(data)))
     if surface == "openai.chat":
         ends = [number for number, (_, payload) in enumerate(events) if payload == "[DONE]"]
         assert ends == ([len(events) - 1] if complete else []), ends
@@ -148,7 +148,7 @@ def _blocks(data: bytes) -> list[bytes]:
     return [block for block in blocks if block.strip(b"\n")]
 
 
-def _event(block: bytes, *, translated: bool) -> tuple[str, Any]:
+def _event(block: bytes) -> tuple[str, Any]:
     name, payload = "", None
     for line in block.strip(b"\n").split(b"\n"):
         field, _, value = line.partition(b": ")
@@ -157,7 +157,7 @@ def _event(block: bytes, *, translated: bool) -> tuple[str, Any]:
         else:
             assert field == b"data", line
             assert payload is None, "two lines of data"
-            payload = "[DONE]" if value == b"[DONE]" else strict_json(value, translated=translated)
+            payload = "[DONE]" if value == b"[DONE]" else strict_json(value)
     assert payload is not None, block
     return name, payload
 

@@ -261,10 +261,11 @@ def _changed(tree: Any, cut: Cut) -> Any:
     if cut.kind == "graft":
         other = json.loads(_text(at(tree, found[cut.choice % len(found)])) or "null") if _is_plain(tree) else None
         return _with(tree, path, other)
-    change = _OF_OBJECTS.get(cut.kind) if isinstance(node, dict) else _OF_LISTS.get(cut.kind)
-    if change is None or not isinstance(node, dict | list):
-        return _with(tree, path, _OF_ALL.get(cut.kind, _set)(node, cut.choice))
-    return _with(tree, path, change(node, cut.choice))
+    if isinstance(node, dict) and cut.kind in _OF_OBJECTS:
+        return _with(tree, path, _OF_OBJECTS[cut.kind](node, cut.choice))
+    if isinstance(node, list) and cut.kind in _OF_LISTS:
+        return _with(tree, path, _OF_LISTS[cut.kind](node, cut.choice))
+    return _with(tree, path, _OF_ALL.get(cut.kind, _set)(node, cut.choice))
 
 
 def _is_plain(node: Any) -> bool:

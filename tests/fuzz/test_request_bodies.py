@@ -1,4 +1,4 @@
-"""Malformed bodies at every client API, for every vendor format: a refusal that names what is wrong, or a sound request.
+"""Malformed bodies at every client API, for every vendor format: a refusal that names what is wrong, or a sound one.
 
 Nothing of a body may raise an exception anywhere between the ingress's door and the vendor's: it would be a 500 at the
 ingress, and at a worker a request that is put back again and again.
@@ -50,7 +50,7 @@ def _judge_request(made: VendorRequest, *, translated: bool) -> None:
         assert _HEADER_SAFE.fullmatch(name), name
     for name, value in made.headers.items():
         assert _HEADER_SAFE.fullmatch(name + value), (name, value)
-    found = strict_json(made.body, translated=translated)
+    found = strict_json(made.body, readable=translated)
     assert isinstance(found, dict)
     assert not found.keys() & GATEWAY_FIELDS
 

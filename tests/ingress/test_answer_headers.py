@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,3 +72,11 @@ def test_a_stream_tells_its_cost_at_its_end(surface: ClientSurface) -> None:
     assert event.count(b"\n") == 2
     said = event[event.index(b"{") :]
     assert '"cost_usd":"0.000000000007"' in json.dumps(json.loads(said), separators=(",", ":"))
+
+
+def test_of_very_many_dropped_fields_the_header_names_the_first_ones() -> None:
+    many = msgspec.structs.replace(HEAD, dropped=tuple(f"tools[{number}].input_examples" for number in range(10_000)))
+    said = answer_headers(exchange(), many, 1_000)["X-Tollhouse-Dropped-Fields"]
+    assert said.startswith("tools[0].input_examples, tools[1].input_examples, ")
+    assert said.endswith("].input_examples, ...")
+    assert len(said) < 1_100

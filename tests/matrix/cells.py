@@ -78,12 +78,15 @@ class Client(Protocol):
 
 
 class WireSamples(Protocol):
-    """A vendor's format, by its documentation."""
+    """A vendor's format, by its documentation. `signs`: it wants its thoughts back, and knows them by a mark.
+    `stream_error`: the vendor fails in the middle of a stream, and says so."""
 
     name: str
     row: VendorRow
     vendor_model: str
+    signs: bool
     errors: dict[str, VendorError]
+    stream_error: bytes
 
     def answer(self, scenario: Scenario, request: Json) -> VendorAnswer: ...
 
@@ -100,6 +103,7 @@ WIRES: tuple[WireSamples, ...] = (
     MistralWire(),
 )
 _RESPONSES = OpenAiResponsesWire()
+SAMPLES: tuple[WireSamples, ...] = (*WIRES, _RESPONSES)
 
 
 def samples(client: Client, wire: WireSamples) -> WireSamples:

@@ -8,6 +8,7 @@ from typing import Any
 
 from schemas.envelope import Surface
 from tests.matrix.meaning import (
+    ASKS_TO_THINK,
     MAX_TOKENS,
     MODEL,
     PNG,
@@ -44,7 +45,7 @@ class AnthropicClient:
         messages: list[Json] = [{"role": "user", "content": content}]
         body: Json = {"model": MODEL, "max_tokens": MAX_TOKENS, "messages": messages}
         body["system"] = [{"type": "text", "text": SYSTEM}]
-        if scenario == "plain":
+        if scenario in ASKS_TO_THINK:
             body["thinking"] = {"type": "enabled", "budget_tokens": 2048}
         if scenario in ("tool_calls", "tool_results"):
             body["tools"] = [{"name": TOOL, "description": TOOL_DESCRIPTION, "input_schema": TOOL_PARAMETERS}]

@@ -8,6 +8,7 @@ import json
 
 from schemas.envelope import Surface
 from tests.matrix.meaning import (
+    ASKS_TO_THINK,
     MAX_TOKENS,
     MODEL,
     PNG,
@@ -40,7 +41,7 @@ class GeminiClient:
         config: Json = {"maxOutputTokens": MAX_TOKENS}
         body: Json = {"contents": contents, "systemInstruction": {"parts": [{"text": SYSTEM}]}}
         body["generationConfig"] = config
-        if scenario == "plain":
+        if scenario in ASKS_TO_THINK:
             config["thinkingConfig"] = {"thinkingBudget": 2048, "includeThoughts": True}
         if scenario in ("tool_calls", "tool_results"):
             declared = {"name": TOOL, "description": TOOL_DESCRIPTION, "parametersJsonSchema": TOOL_PARAMETERS}

@@ -11,6 +11,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from schemas.envelope import Surface
 from tests.matrix.meaning import (
+    ASKS_TO_THINK,
     MAX_TOKENS,
     MODEL,
     PNG,
@@ -45,7 +46,7 @@ class OpenAiChatClient:
             content = [{"type": "text", "text": QUESTION}, image]
         messages: list[Json] = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": content}]
         body: Json = {"model": MODEL, "messages": messages, "max_completion_tokens": MAX_TOKENS}
-        if scenario == "plain":
+        if scenario in ASKS_TO_THINK:
             body["reasoning_effort"] = "medium"
         if scenario in ("tool_calls", "tool_results"):
             function = {"name": TOOL, "description": TOOL_DESCRIPTION, "parameters": TOOL_PARAMETERS}

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from schemas.envelope import Surface
 from tests.matrix.meaning import (
+    ASKS_TO_THINK,
     MAX_TOKENS,
     MODEL,
     PNG,
@@ -46,7 +47,7 @@ class OpenAiResponsesClient:
         items: list[Json] = [{"role": "user", "content": content}]
         body: Json = {"model": MODEL, "instructions": SYSTEM, "input": items, "max_output_tokens": MAX_TOKENS}
         body["store"] = False
-        if scenario == "plain":
+        if scenario in ASKS_TO_THINK:
             body["reasoning"] = {"effort": "medium", "summary": "auto"}
             body["include"] = ["reasoning.encrypted_content"]
         if scenario in ("tool_calls", "tool_results"):

@@ -56,8 +56,8 @@ class Heard:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a vendor understood of a request. `images` as (media type, base64). `signed`: a call came back with what the
-    vendor wants to see again of it."""
+    """What a vendor understood of a request. `images` as (media type, base64). `signed`: what
+    the vendor wants to see again of its own thoughts came back."""
 
     system: str = ""
     text: str = ""
@@ -158,8 +158,9 @@ PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAW
 MODEL = "matrix-model"
 MAX_TOKENS = 4000
 
-Scenario = Literal["plain", "tool_calls", "tool_results", "image", "structured_output"]
+Scenario = Literal["plain", "cut_off", "tool_calls", "tool_results", "image", "structured_output"]
 """What is asked. Whether it streams is another matter."""
+ASKS_TO_THINK: tuple[Scenario, ...] = ("plain", "tool_calls", "tool_results")
 
 
 def gateway_fields(*, streaming: bool) -> Json:

@@ -46,9 +46,12 @@ class Story:
     thought: Talk | None = None
     text: Talk | None = None
     uses: tuple[ToolUse, ...] = ()
+    is_cut_off: bool = False
 
     @property
     def finish(self) -> Finish:
+        if self.is_cut_off:
+            return "length"
         return "tool_calls" if self.uses else "stop"
 
     def said(self, ids: tuple[str | None, ...]) -> Said:
@@ -66,8 +69,11 @@ def story(scenario: Scenario, *, thinks: bool) -> Story:
     match scenario:
         case "plain":
             return Story(thought=Talk(THOUGHTS) if thinks else None, text=Talk(PIECES))
+        case "cut_off":
+            return Story(text=Talk(PIECES[:2]), is_cut_off=True)
         case "tool_calls":
-            return Story(uses=tuple(ToolUse(TOOL, arguments, _cut(arguments)) for arguments in ARGUMENTS))
+            uses = tuple(ToolUse(TOOL, arguments, _cut(arguments)) for arguments in ARGUMENTS)
+            return Story(thought=Talk(THOUGHTS) if thinks else None, uses=uses)
         case "structured_output":
             return Story(text=Talk(_cut(STRUCTURED)))
         case "image":

@@ -7,7 +7,18 @@ Source: Claude API reference, "Create a message", "Streaming messages", "Errors"
 from typing import Any
 
 from router_worker.vendors.table import BUILT_IN
-from tests.matrix.meaning import Asked, Call, Figures, Json, Result, Scenario, VendorAnswer, VendorError
+from tests.matrix.meaning import (
+    THOUGHT,
+    Asked,
+    Call,
+    Figures,
+    Finish,
+    Json,
+    Result,
+    Scenario,
+    VendorAnswer,
+    VendorError,
+)
 from tests.matrix.sse_events import dumps, named, shown
 from tests.matrix.story import story
 
@@ -37,48 +48,53 @@ _USAGE_AT_END = {
     )
 }
 _IDS = ("toolu_01A09q90qw90lq917835lq9", "toolu_01B7xkq1gq8rLmwe2hQm4tSW")
+_REASONS: dict[Finish, str] = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
 _SIGNATURE = "EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pkiMOYds=="
+
+_ERRORS = {
+    "error_429": VendorError(
+        status=429,
+        headers={"request-id": "req_011CSHoEeqs5C35K2UUqR7Fy", "retry-after": "7"},
+        body=dumps(
+            {
+                "type": "error",
+                "error": {
+                    "type": "rate_limit_error",
+                    "message": "This request would exceed your organization's rate limit of 30,000 input tokens.",
+                },
+                "request_id": "req_011CSHoEeqs5C35K2UUqR7Fy",
+            }
+        ).encode(),
+        kind="vendor_rate_limited",
+        advance=True,
+        retry_after_s=7.0,
+    ),
+    "error_400": VendorError(
+        status=400,
+        headers={"request-id": "req_2"},
+        body=dumps(
+            {
+                "type": "error",
+                "error": {
+                    "type": "invalid_request_error",
+                    "message": "prompt is too long: 213423 tokens > 200000 maximum",
+                },
+                "request_id": "req_2",
+            }
+        ).encode(),
+        kind="vendor_refused_request",
+        advance=False,
+    ),
+}
 
 
 class AnthropicWire:
     name = "anthropic"
     row = BUILT_IN["anthropic"]
     vendor_model = "claude-sonnet-4-5-20250929"
-    errors = {
-        "error_429": VendorError(
-            status=429,
-            headers={"request-id": "req_011CSHoEeqs5C35K2UUqR7Fy", "retry-after": "7"},
-            body=dumps(
-                {
-                    "type": "error",
-                    "error": {
-                        "type": "rate_limit_error",
-                        "message": "This request would exceed your organization's rate limit of 30,000 input tokens.",
-                    },
-                    "request_id": "req_011CSHoEeqs5C35K2UUqR7Fy",
-                }
-            ).encode(),
-            kind="vendor_rate_limited",
-            advance=True,
-            retry_after_s=7.0,
-        ),
-        "error_400": VendorError(
-            status=400,
-            headers={"request-id": "req_2"},
-            body=dumps(
-                {
-                    "type": "error",
-                    "error": {
-                        "type": "invalid_request_error",
-                        "message": "prompt is too long: 213423 tokens > 200000 maximum",
-                    },
-                    "request_id": "req_2",
-                }
-            ).encode(),
-            kind="vendor_refused_request",
-            advance=False,
-        ),
-    }
+    signs = True
+    errors = _ERRORS
+    stream_error = named({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
 
     def answer(self, scenario: Scenario, request: Json) -> VendorAnswer:
         told = story(scenario, thinks=True)
@@ -101,7 +117,7 @@ class AnthropicWire:
             opening: Json = {"type": "tool_use", "id": call_id, "name": use.name, "input": {}}
             pieces = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", *use.pieces)]
             blocks.append((opening | {"input": use.arguments}, opening, pieces))
-        reason = "tool_use" if told.uses else "end_turn"
+        reason = _REASONS[told.finish]
         message: Json = {
             "id": "msg_01XFDUDYJgAACzvnptvVoYEL",
             "type": "message",
@@ -109,7 +125,7 @@ class AnthropicWire:
             "model": self.vendor_model,
         }
         whole = {"content": [block[0] for block in blocks], "stop_reason": reason, "stop_sequence": None}
-        start = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": _USAGE_AT_START}
+        start: Json = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": _USAGE_AT_START}
         payloads: list[Json] = [{"type": "message_start", "message": message | start}]
         for index, (_, opening, pieces) in enumerate(blocks):
             payloads.append({"type": "content_block_start", "index": index, "content_block": opening})
@@ -126,7 +142,8 @@ class AnthropicWire:
             body=dumps(message | whole | {"usage": _USAGE}).encode(),
             events=events,
             shown=shown(events),
-            whole_after=len(events),
+            # Compatible servers close after the reason; the mark behind it says nothing more.
+            whole_after=len(events) - 1,
         )
 
     def read_request(self, url_path: str, request: Json) -> Asked:
@@ -136,11 +153,14 @@ class AnthropicWire:
         images: list[tuple[str, str]] = []
         calls: list[Call] = []
         results: list[Result] = []
+        signed = False
         for message in request["messages"]:
             for block in _blocks(message["content"]):
                 match block["type"]:
                     case "text" if message["role"] == "user":
                         text += block["text"]
+                    case "thinking":
+                        signed = signed or (block["thinking"], block["signature"]) == (THOUGHT, _SIGNATURE)
                     case "image":
                         images.append((block["source"]["media_type"], block["source"]["data"]))
                     case "tool_use":
@@ -157,6 +177,7 @@ class AnthropicWire:
             schema=None if shape is None else shape["schema"],
             calls=tuple(calls),
             results=tuple(results),
+            signed=signed,
         )
 
 

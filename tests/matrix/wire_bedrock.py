@@ -1,16 +1,27 @@
 """Amazon Bedrock's Converse and ConverseStream as the vendor sends and takes them, for Claude.
 
-Source: Bedrock API reference, "Converse", "ConverseStream", "TokenUsage", "CacheDetail"; AWS restJson1 protocol (errors).
+Source: Bedrock API reference, "Converse", "ConverseStream", "TokenUsage", "CacheDetail"; AWS restJson1 (errors).
 """
 
 import json
 from urllib.parse import quote
 
 from router_worker.vendors.table import BUILT_IN
-from tests.matrix.meaning import Asked, Call, Figures, Json, Result, Scenario, VendorAnswer, VendorError
+from tests.matrix.meaning import (
+    THOUGHT,
+    Asked,
+    Call,
+    Figures,
+    Finish,
+    Json,
+    Result,
+    Scenario,
+    VendorAnswer,
+    VendorError,
+)
 from tests.matrix.sse_events import dumps
 from tests.matrix.story import story
-from tests.router_worker.event_stream_frames import event
+from tests.router_worker.event_stream_frames import event, exception
 
 # Bedrock counts the thoughts as output, and does not tell them apart.
 FIGURES = Figures(input=1340, cached=640, written=300, written_1h=200, output=330)
@@ -23,29 +34,34 @@ _USAGE: Json = {
     "cacheDetails": [{"ttl": "1h", "inputTokens": 200}, {"ttl": "5m", "inputTokens": 100}],
 }
 _IDS = ("tooluse_kZJMlvQmRJ6eAyJE5GIl7Q", "tooluse_2bQv1pXqTk6uYb0c9rYw3A")
+_REASONS: dict[Finish, str] = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
 _SIGNATURE = "EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pkiMOYds=="
+
+_ERRORS = {
+    "error_429": VendorError(
+        status=429,
+        headers={"x-amzn-requestid": "r-1", "x-amzn-errortype": "ThrottlingException:http://internal.amazon.com/"},
+        body=b'{"message":"Too many tokens, please wait before trying again."}',
+        kind="vendor_rate_limited",
+        advance=True,
+    ),
+    "error_400": VendorError(
+        status=400,
+        headers={"x-amzn-requestid": "r-2", "x-amzn-errortype": "ValidationException"},
+        body=b'{"message":"The model returned the following errors: Input is too long for requested model."}',
+        kind="vendor_refused_request",
+        advance=False,
+    ),
+}
 
 
 class BedrockWire:
     name = "bedrock"
     row = BUILT_IN["bedrock"]
     vendor_model = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
-    errors = {
-        "error_429": VendorError(
-            status=429,
-            headers={"x-amzn-requestid": "r-1", "x-amzn-errortype": "ThrottlingException:http://internal.amazon.com/"},
-            body=b'{"message":"Too many tokens, please wait before trying again."}',
-            kind="vendor_rate_limited",
-            advance=True,
-        ),
-        "error_400": VendorError(
-            status=400,
-            headers={"x-amzn-requestid": "r-2", "x-amzn-errortype": "ValidationException"},
-            body=b'{"message":"The model returned the following errors: Input is too long for requested model."}',
-            kind="vendor_refused_request",
-            advance=False,
-        ),
-    }
+    signs = True
+    errors = _ERRORS
+    stream_error = exception("modelStreamErrorException", "The model failed while it streamed.")
 
     def answer(self, scenario: Scenario, request: Json) -> VendorAnswer:
         told = story(scenario, thinks=True)
@@ -67,7 +83,7 @@ class BedrockWire:
             tool = {"toolUseId": call_id, "name": use.name}
             pieces = [{"toolUse": {"input": piece}} for piece in use.pieces]
             blocks.append(({"toolUse": tool | {"input": use.arguments}}, {"toolUse": tool}, pieces))
-        reason = "tool_use" if told.uses or by_tool else "end_turn"
+        reason = "tool_use" if by_tool else _REASONS[told.finish]
         named: list[tuple[str, Json]] = [("messageStart", {"role": "assistant"})]
         for index, (_, start, deltas) in enumerate(blocks):
             if start is not None:
@@ -89,7 +105,8 @@ class BedrockWire:
             # `p` is the padding that Bedrock adds against guesses by length.
             events=tuple(event(name, payload | {"p": "abcdefgh"[: len(name) % 8]}) for name, payload in named),
             shown=tuple(f"{name} {dumps(payload)}" for name, payload in named),
-            whole_after=len(named),
+            # Only the figures come after the reason.
+            whole_after=len(named) - 1,
         )
 
     def read_request(self, url_path: str, request: Json) -> Asked:
@@ -99,6 +116,7 @@ class BedrockWire:
         images: list[tuple[str, str]] = []
         calls: list[Call] = []
         results: list[Result] = []
+        signed = False
         for message in request["messages"]:
             for block in message["content"]:
                 (kind,) = block
@@ -106,6 +124,9 @@ class BedrockWire:
                 match kind:
                     case "text" if message["role"] == "user":
                         text += value
+                    case "reasoningContent":
+                        thought = {"text": THOUGHT, "signature": _SIGNATURE}
+                        signed = signed or value["reasoningText"] == thought
                     case "image":
                         images.append((f"image/{value['format']}", value["source"]["bytes"]))
                     case "toolUse":
@@ -127,4 +148,5 @@ class BedrockWire:
             schema=schema,
             calls=tuple(calls),
             results=tuple(results),
+            signed=signed,
         )

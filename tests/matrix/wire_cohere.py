@@ -7,9 +7,9 @@ Source: Cohere API reference, "Chat" and "Chat with streaming"; docs "Streaming"
 import json
 
 from router_worker.vendors.table import BUILT_IN
-from tests.matrix.meaning import Asked, Call, Figures, Json, Result, Scenario, VendorAnswer, VendorError
+from tests.matrix.meaning import Asked, Call, Figures, Finish, Json, Result, Scenario, VendorAnswer, VendorError
 from tests.matrix.sse_events import dumps, named, shown
-from tests.matrix.story import Story, story
+from tests.matrix.story import Story, Talk, story
 
 # What is billed; the other figures count Cohere's own words around the prompt too.
 FIGURES = Figures(input=1200, cached=640, output=330)
@@ -19,40 +19,46 @@ _USAGE: Json = {
     "cached_tokens": 640.0,
 }
 _IDS = ("get_weather_1byjy32y4hvq", "get_weather_ycy32y4hvq1b")
+_REASONS: dict[Finish, str] = {"stop": "COMPLETE", "tool_calls": "TOOL_CALL", "length": "MAX_TOKENS"}
 _ID = "fba98ad3-e5a1-413c-a8de-84fbf9baabf7"
+
+_ERRORS = {
+    "error_429": VendorError(
+        status=429,
+        headers={"x-debug-trace-id": "t-1"},
+        body=b'{"id":"1","message":"You are past the per minute request limit, please wait and try again later."}',
+        kind="vendor_rate_limited",
+        advance=True,
+    ),
+    "error_400": VendorError(
+        status=400,
+        headers={"x-debug-trace-id": "t-2"},
+        body=b'{"id":"2","message":"invalid request: all elements in history must have a message."}',
+        kind="vendor_refused_request",
+        advance=False,
+    ),
+}
 
 
 class CohereWire:
     name = "cohere"
     row = BUILT_IN["cohere"]
     vendor_model = "command-a-reasoning-08-2025"
-    errors = {
-        "error_429": VendorError(
-            status=429,
-            headers={"x-debug-trace-id": "t-1"},
-            body=b'{"id":"1","message":"You are past the per minute request limit, please wait and try again later."}',
-            kind="vendor_rate_limited",
-            advance=True,
-        ),
-        "error_400": VendorError(
-            status=400,
-            headers={"x-debug-trace-id": "t-2"},
-            body=b'{"id":"2","message":"invalid request: all elements in history must have a message."}',
-            kind="vendor_refused_request",
-            advance=False,
-        ),
-    }
+    signs = False
+    errors = _ERRORS
+    stream_error = named({"type": "message-end", "delta": {"error": "upstream failed", "finish_reason": "ERROR"}})
 
     def answer(self, scenario: Scenario, request: Json) -> VendorAnswer:
         told = story(scenario, thinks=True)
-        reason = "TOOL_CALL" if told.uses else "COMPLETE"
+        reason = _REASONS[told.finish]
         empty = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
         payloads: list[Json] = [{"type": "message-start", "id": _ID, "delta": {"message": empty}}]
         index = 0
-        for kind, talk in (("thinking", told.thought), ("text", told.text)):
+        talks: tuple[tuple[str, Talk | None], ...] = (("thinking", told.thought), ("text", told.text))
+        for kind, talk in talks:
             if talk is None:
                 continue
-            opening = {"message": {"content": {"type": kind, kind: ""}}}
+            opening: Json = {"message": {"content": {"type": kind, kind: ""}}}
             payloads.append({"type": "content-start", "index": index, "delta": opening})
             payloads += [
                 {"type": "content-delta", "index": index, "delta": {"message": {"content": {kind: piece}}}}
@@ -88,7 +94,7 @@ class CohereWire:
         results: list[Result] = []
         for message in request["messages"]:
             content = message.get("content")
-            parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
+            parts: list[Json] = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
             match message["role"]:
                 case "system":
                     system += "".join(part["text"] for part in parts)
@@ -114,7 +120,7 @@ class CohereWire:
 
 def _message(told: Story) -> Json:
     message: Json = {"role": "assistant"}
-    content = [{"type": "thinking", "thinking": told.thought.text}] if told.thought is not None else []
+    content: list[Json] = [{"type": "thinking", "thinking": told.thought.text}] if told.thought is not None else []
     if told.text is not None:
         content.append({"type": "text", "text": told.text.text})
     if content:

@@ -5,8 +5,8 @@ Source: Gemini API reference, "Generating content" (GenerateContentResponse, Usa
 """
 
 from router_worker.vendors.table import BUILT_IN
-from tests.matrix.meaning import Asked, Call, Figures, Json, Result, Scenario, VendorAnswer, VendorError
-from tests.matrix.sse_events import dumps, shown
+from tests.matrix.meaning import Asked, Call, Figures, Finish, Json, Result, Scenario, VendorAnswer, VendorError
+from tests.matrix.sse_events import data, dumps, shown
 from tests.matrix.story import story
 
 FIGURES = Figures(input=1200, cached=640, output=330, reasoning=192)
@@ -22,51 +22,59 @@ _USAGE: Json = {
 # While a stream goes on, each chunk tells the figures so far.
 _USAGE_SO_FAR: Json = {"promptTokenCount": 1200, "candidatesTokenCount": 2, "totalTokenCount": 1202}
 _IDS = ("8f2b1a3c", "9c4d5e6f")
+# It has no word of its own for calls.
+_REASONS: dict[Finish, str] = {"stop": "STOP", "tool_calls": "STOP", "length": "MAX_TOKENS"}
 _SIGNATURE = "CiIBVKhc7vB6oDNYPsTdYfJpE2qJkyzk2pnsYNTkRYSGWA=="
+
+_ERRORS = {
+    "error_429": VendorError(
+        status=429,
+        body=dumps(
+            {
+                "error": {
+                    "code": 429,
+                    "message": "You exceeded your current quota, please check your plan and billing details.",
+                    "status": "RESOURCE_EXHAUSTED",
+                    "details": [
+                        {
+                            "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+                            "violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel"}],
+                        },
+                        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"},
+                    ],
+                }
+            }
+        ).encode(),
+        kind="vendor_rate_limited",
+        advance=True,
+        retry_after_s=34.5,
+    ),
+    "error_400": VendorError(
+        status=400,
+        body=dumps(
+            {
+                "error": {
+                    "code": 400,
+                    "message": "The input token count (1200000) exceeds the maximum number of tokens allowed.",
+                    "status": "INVALID_ARGUMENT",
+                }
+            }
+        ).encode(),
+        kind="vendor_refused_request",
+        advance=False,
+    ),
+}
 
 
 class GeminiWire:
     name = "gemini"
     row = BUILT_IN["gemini"]
     vendor_model = "gemini-2.5-flash"
-    errors = {
-        "error_429": VendorError(
-            status=429,
-            body=dumps(
-                {
-                    "error": {
-                        "code": 429,
-                        "message": "You exceeded your current quota, please check your plan and billing details.",
-                        "status": "RESOURCE_EXHAUSTED",
-                        "details": [
-                            {
-                                "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-                                "violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel"}],
-                            },
-                            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"},
-                        ],
-                    }
-                }
-            ).encode(),
-            kind="vendor_rate_limited",
-            advance=True,
-            retry_after_s=34.5,
-        ),
-        "error_400": VendorError(
-            status=400,
-            body=dumps(
-                {
-                    "error": {
-                        "code": 400,
-                        "message": "The input token count (1200000) exceeds the maximum number of tokens allowed.",
-                        "status": "INVALID_ARGUMENT",
-                    }
-                }
-            ).encode(),
-            kind="vendor_refused_request",
-            advance=False,
-        ),
-    }
+    signs = True
+    errors = _ERRORS
+    stream_error = data(
+        {"error": {"code": 503, "message": "The model is overloaded. Try again later.", "status": "UNAVAILABLE"}}
+    )
 
     def answer(self, scenario: Scenario, request: Json) -> VendorAnswer:
         told = story(scenario, thinks=True)
@@ -86,12 +94,12 @@ class GeminiWire:
             parts.append(call)
             pieces.append(call)
         chunks = [_response([piece]) | {"usageMetadata": _USAGE_SO_FAR} for piece in pieces[:-1]]
-        chunks.append(_response(pieces[-1:], "STOP") | {"usageMetadata": _USAGE})
+        chunks.append(_response(pieces[-1:], _REASONS[told.finish]) | {"usageMetadata": _USAGE})
         events = tuple(f"data: {dumps(chunk)}\r\n\r\n".encode() for chunk in chunks)
         return VendorAnswer(
             said=told.said(_IDS[: len(told.uses)]),
             figures=FIGURES,
-            body=dumps(_response(parts, "STOP") | {"usageMetadata": _USAGE}).encode(),
+            body=dumps(_response(parts, _REASONS[told.finish]) | {"usageMetadata": _USAGE}).encode(),
             events=events,
             shown=shown(events),
             whole_after=len(events),

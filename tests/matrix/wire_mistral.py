@@ -17,47 +17,59 @@ _USAGE: Json = {
     "prompt_tokens_details": {"cached_tokens": 640},
 }
 _IDS = ("VvvODy9mT", "aB3dE6gH9")
-_HEAD: Json = {"id": "cmpl-e5cc70bb28c444948073e77776eb30ef", "created": 1763800000, "model": "magistral-medium-2509"}
+_HEAD: Json = {"id": "cmpl-e5cc70bb28c444948073e77776eb30ef", "created": 1763800000, "model": "mistral-medium-3-5"}
+
+_ERRORS = {
+    "error_429": VendorError(
+        status=429,
+        headers={"mistral-correlation-id": "c-1", "retry-after": "3"},
+        body=dumps(
+            {
+                "object": "error",
+                "message": "Requests rate limit exceeded",
+                "type": "rate_limited",
+                "param": None,
+                "code": "1300",
+                "raw_status_code": 429,
+            }
+        ).encode(),
+        kind="vendor_rate_limited",
+        advance=True,
+        retry_after_s=3.0,
+    ),
+    "error_400": VendorError(
+        status=400,
+        headers={"mistral-correlation-id": "c-2"},
+        body=dumps(
+            {
+                "object": "error",
+                "message": "Expected last role User or Tool (or Assistant with prefix True) for serving.",
+                "type": "invalid_request_message_order",
+                "param": None,
+                "code": "3230",
+            }
+        ).encode(),
+        kind="vendor_refused_request",
+        advance=False,
+    ),
+}
 
 
 class MistralWire:
     name = "mistral"
     row = BUILT_IN["mistral"]
-    vendor_model = "magistral-medium-2509"
-    errors = {
-        "error_429": VendorError(
-            status=429,
-            headers={"mistral-correlation-id": "c-1", "retry-after": "3"},
-            body=dumps(
-                {
-                    "object": "error",
-                    "message": "Requests rate limit exceeded",
-                    "type": "rate_limited",
-                    "param": None,
-                    "code": "1300",
-                    "raw_status_code": 429,
-                }
-            ).encode(),
-            kind="vendor_rate_limited",
-            advance=True,
-            retry_after_s=3.0,
-        ),
-        "error_400": VendorError(
-            status=400,
-            headers={"mistral-correlation-id": "c-2"},
-            body=dumps(
-                {
-                    "object": "error",
-                    "message": "Expected last role User or Tool (or Assistant with prefix True) for serving.",
-                    "type": "invalid_request_message_order",
-                    "param": None,
-                    "code": "3230",
-                }
-            ).encode(),
-            kind="vendor_refused_request",
-            advance=False,
-        ),
-    }
+    vendor_model = "mistral-medium-3-5"
+    signs = False
+    errors = _ERRORS
+    stream_error = data(
+        {
+            "object": "error",
+            "message": "Service unavailable.",
+            "type": "unreachable_backend",
+            "param": None,
+            "code": "1100",
+        }
+    )
 
     def answer(self, scenario: Scenario, request: Json) -> VendorAnswer:
         told = story(scenario, thinks=True)

@@ -27,46 +27,59 @@ _USAGE: Json = {
 _IDS = ("call_9pw1qnYScqvGrCH58HWCvFH6", "call_DdmO9pD3xa9XTPNJ32zg2hcA")
 _HEAD: Json = {"id": "chatcmpl-CKv1", "created": 1763800000, "model": "gpt-5-mini-2025-08-07"}
 
+_ERRORS = {
+    "error_429": VendorError(
+        status=429,
+        headers={"retry-after-ms": "1500", "retry-after": "2", "x-request-id": "req_1"},
+        body=dumps(
+            {
+                "error": {
+                    "message": "Rate limit reached for gpt-5-mini in organization org-x on tokens per min (TPM).",
+                    "type": "tokens",
+                    "param": None,
+                    "code": "rate_limit_exceeded",
+                }
+            }
+        ).encode(),
+        kind="vendor_rate_limited",
+        advance=True,
+        retry_after_s=1.5,
+    ),
+    "error_400": VendorError(
+        status=400,
+        headers={"x-request-id": "req_2"},
+        body=dumps(
+            {
+                "error": {
+                    "message": "This model's maximum context length is 400000 tokens.",
+                    "type": "invalid_request_error",
+                    "param": "messages",
+                    "code": "context_length_exceeded",
+                }
+            }
+        ).encode(),
+        kind="vendor_refused_request",
+        advance=False,
+    ),
+}
+
 
 class OpenAiWire:
     name = "openai"
     row = BUILT_IN["openai"]
     vendor_model = "gpt-5-mini"
-    errors = {
-        "error_429": VendorError(
-            status=429,
-            headers={"retry-after-ms": "1500", "retry-after": "2", "x-request-id": "req_1"},
-            body=dumps(
-                {
-                    "error": {
-                        "message": "Rate limit reached for gpt-5-mini in organization org-x on tokens per min (TPM).",
-                        "type": "tokens",
-                        "param": None,
-                        "code": "rate_limit_exceeded",
-                    }
-                }
-            ).encode(),
-            kind="vendor_rate_limited",
-            advance=True,
-            retry_after_s=1.5,
-        ),
-        "error_400": VendorError(
-            status=400,
-            headers={"x-request-id": "req_2"},
-            body=dumps(
-                {
-                    "error": {
-                        "message": "This model's maximum context length is 400000 tokens.",
-                        "type": "invalid_request_error",
-                        "param": "messages",
-                        "code": "context_length_exceeded",
-                    }
-                }
-            ).encode(),
-            kind="vendor_refused_request",
-            advance=False,
-        ),
-    }
+    signs = False
+    errors = _ERRORS
+    stream_error = data(
+        {
+            "error": {
+                "message": "The server had an error while processing your request.",
+                "type": "server_error",
+                "param": None,
+                "code": None,
+            }
+        }
+    )
 
     def answer(self, scenario: Scenario, request: Json) -> VendorAnswer:
         told = story(scenario, thinks=False)

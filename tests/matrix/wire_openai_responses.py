@@ -20,6 +20,7 @@ _USAGE: Json = {
     "total_tokens": 1530,
 }
 _IDS = ("call_unLAR8MvFNptuiZK6K6HCy5k", "call_pOPMWQ1ZGJPIgbBkVXCGOXVQ")
+_ENCRYPTED = "gAAAAABo-opaque=="
 _RESPONSE: Json = {
     "id": "resp_67ccd2bed1ec8190b14f964abc054267",
     "object": "response",
@@ -49,7 +50,17 @@ class OpenAiResponsesWire:
     name = "openai"
     row = BUILT_IN["openai"]
     vendor_model = "gpt-5-mini"
+    signs = True
     errors = OpenAiWire.errors
+    stream_error = named(
+        {
+            "type": "error",
+            "code": "server_error",
+            "message": "The server had an error.",
+            "param": None,
+            "sequence_number": 3,
+        }
+    )
 
     def answer(self, scenario: Scenario, request: Json) -> VendorAnswer:
         told = story(scenario, thinks=True)
@@ -61,7 +72,9 @@ class OpenAiResponsesWire:
         for call_id, use in zip(_IDS, told.uses, strict=False):
             events.use(call_id, use.name, use.pieces)
         whole = _RESPONSE | {"status": "completed", "output": events.output, "usage": _USAGE}
-        events.emit("response.completed", response=whole)
+        if told.is_cut_off:
+            whole |= {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+        events.emit(f"response.{whole['status']}", response=whole)
         sent = tuple(map(named, events.payloads))
         return VendorAnswer(
             said=told.said(_IDS[: len(told.uses)]),
@@ -78,6 +91,7 @@ class OpenAiResponsesWire:
         images: list[tuple[str, str]] = []
         calls: list[Call] = []
         results: list[Result] = []
+        signed = False
         for item in request["input"]:
             match item.get("type", "message"):
                 case "message" if item["role"] == "user":
@@ -86,6 +100,8 @@ class OpenAiResponsesWire:
                         if part["type"] == "input_image":
                             media_type, _, data = part["image_url"].removeprefix("data:").partition(";base64,")
                             images.append((media_type, data))
+                case "reasoning":
+                    signed = signed or item["encrypted_content"] == _ENCRYPTED
                 case "function_call":
                     calls.append(Call(item["call_id"], item["name"], json.loads(item["arguments"])))
                 case "function_call_output":
@@ -98,6 +114,7 @@ class OpenAiResponsesWire:
             schema=request.get("text", {}).get("format", {}).get("schema"),
             calls=tuple(calls),
             results=tuple(results),
+            signed=signed,
         )
 
 
@@ -113,7 +130,7 @@ class _Events:
         self.payloads.append({"type": kind, "sequence_number": len(self.payloads)} | fields)
 
     def reason(self, pieces: tuple[str, ...]) -> None:
-        item: Json = {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "gAAAAABo-opaque=="}
+        item: Json = {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": _ENCRYPTED}
         index = self._added(item)
         place = {"item_id": item["id"], "output_index": index, "summary_index": 0}
         part = {"type": "summary_text", "text": "".join(pieces)}

@@ -243,8 +243,8 @@ def test_everything_around_the_conversation() -> None:
         ({}, None),
         ({"thinking": {"type": "disabled"}}, Reasoning(effort="none")),
         ({"thinking": {"type": "disabled"}, "output_config": {"effort": "high"}}, Reasoning(effort="none")),
-        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, Reasoning(budget_tokens=2000)),
-        ({"thinking": {"type": "adaptive"}}, Reasoning(effort="high")),
+        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, Reasoning(budget_tokens=2000, visible=True)),
+        ({"thinking": {"type": "adaptive"}}, Reasoning(effort="high", visible=True)),
         (
             {"thinking": {"type": "adaptive", "display": "omitted"}, "output_config": {"effort": "max"}},
             Reasoning(effort="max", visible=False),

@@ -144,6 +144,7 @@ def test_a_whole_answer() -> None:
         (b"<html>", FailureKind.VENDOR_GARBLED),
         (b"{}", FailureKind.VENDOR_GARBLED),
         (b'{"content":"x"}', FailureKind.VENDOR_GARBLED),
+        (b'{"content":[],"x":"\xff"}', FailureKind.VENDOR_GARBLED),
         (b'{"type":"error","error":{"type":"overloaded_error","message":"x"}}', FailureKind.VENDOR_ERROR),
     ],
 )
@@ -274,7 +275,11 @@ def test_error_events(error_type: str, kind: FailureKind) -> None:
 
 
 @pytest.mark.parametrize(
-    "events", [(b"<html>",), (b"data: {oops\n\n",), (b"data: []\n\n",), (STOP,), (start(), STOP), (b'{"a":1}',)]
+    "events",
+    [
+        *((b"<html>",), (b"data: {oops\n\n",), (b"data: []\n\n",), (STOP,), (start(), STOP), (b'{"a":1}',)),
+        (start(), b'data: {"type":"ping","more":"\xff"}\n\n', *text(0, "x"), end(), STOP),
+    ],
 )
 def test_garbage(events: tuple[dict[str, Any] | bytes, ...]) -> None:
     assert failed(*events)[0] in (FailureKind.VENDOR_GARBLED, FailureKind.VENDOR_BROKE_OFF)

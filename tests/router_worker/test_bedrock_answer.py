@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_worker.canonical.answer import Answer, Event, FinishReason, Started, TextDelta, collect
+from router_worker.canonical.answer import Answer, Event, Finished, FinishReason, Started, TextDelta, collect
 from router_worker.canonical.request import ChatRequest, JsonFormat, Text, Thinking, ToolCall
 from router_worker.vendors.bedrock.stream import BedrockStream
 from router_worker.vendors.vendor import VendorCall
@@ -387,6 +387,8 @@ def test_a_thought_is_ended_by_the_message_if_by_nothing_else() -> None:
     thought = {"reasoningContent": {"text": "Hm", "signature": "c2ln"}}
     data = event("contentBlockDelta", {"delta": thought, "contentBlockIndex": 0})
     events = stream.feed(START + data + event("messageStop", {"stopReason": "end_turn"}))
+    assert not any(isinstance(each, Finished) for each in events), "the figures are missing, and may never come"
+    events += stream.finish()
     assert collect(events).parts == (Thinking(text="Hm", signature="c2ln", made_by="bedrock"),)
 
 

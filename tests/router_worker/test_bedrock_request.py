@@ -288,14 +288,14 @@ def test_cache_points() -> None:
     assert body["system"] == [{"text": "S"}, {"cachePoint": {"type": "default", "ttl": "1h"}}]
     assert body["messages"][0]["content"] == [{"text": "A"}, {"text": "B"}, point]
     assert body["messages"][2]["content"][-1] == point
-    assert dropped == ("cache",)
+    assert dropped == ("cache_control",)
     body, dropped = built(request, NOVA_PRO)
     assert body["toolConfig"]["tools"][1:] == []
     assert body["system"] == [{"text": "S"}, point]
-    assert dropped == ("cache", "cache_ttl")
+    assert dropped == ("cache_control", "cache_ttl")
     body, dropped = built(request, COMMAND)
     assert "cachePoint" not in str(body)
-    assert dropped == ("cache",)
+    assert dropped == ("cache_control",)
     body, _ = built(chat(tools=(Tool(name="a", cache="5m"),)), SONNET_45)
     assert body["toolConfig"]["tools"][1:] == [point]
 

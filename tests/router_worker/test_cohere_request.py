@@ -119,7 +119,7 @@ def test_a_conversation() -> None:
         {"role": "user", "content": "and?"},
         {"role": "assistant", "content": [{"type": "text", "text": "fine"}]},
     ]
-    assert made.dropped == ("is_error",)
+    assert made.dropped == ("is_error", "thinking")
 
 
 def test_a_plain_document_becomes_text() -> None:
@@ -233,6 +233,13 @@ _SEEN = ToolResult(call_id="c", name="look", parts=(Image(source=Url(url="https:
 )
 def test_what_cohere_cannot_say_is_refused(fields: dict[str, Any], param: str) -> None:
     assert refused(**fields).param == param
+
+
+def test_one_call_of_a_named_tool_is_a_hint() -> None:
+    """LangChain asks for it so, for every structured output."""
+    named = ToolChoice(mode="tool", name=LOOK.name)
+    _, sent = built(request(tools=(LOOK, GO), tool_choice=named, parallel_tool_calls=False))
+    assert sent.dropped == ("parallel_tool_calls",)
 
 
 def test_a_wire_is_stateless() -> None:

@@ -108,8 +108,8 @@ def test_a_stream_is_the_same_answer(size: int) -> None:
 def test_text_comes_as_it_is_generated() -> None:
     writer = SURFACE.open_writer(call())
     assert writer.write([Started()]) == b""
-    (first,) = payloads(writer.write([TextDelta(text="a"), TextDelta(text="b")]))
-    assert first["candidates"][0]["content"]["parts"] == [{"text": "ab"}]
+    pieces = payloads(writer.write([TextDelta(text="a"), TextDelta(text="b")]))
+    assert [piece["candidates"][0]["content"]["parts"] for piece in pieces] == [[{"text": "a"}], [{"text": "b"}]]
     assert writer.write([TextDelta(text=""), ThinkingDelta()]) == b""
     assert writer.write([Finished(reason="stop")]) == b""
     (last,) = payloads(writer.finish(None))

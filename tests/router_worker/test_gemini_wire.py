@@ -260,6 +260,14 @@ def test_what_gemini_cannot_be_told(fields: dict[str, Any], param: str) -> None:
     assert refusal(**fields) == param
 
 
+def test_one_call_of_a_named_tool_is_a_hint() -> None:
+    """LangChain asks for it so, for every structured output."""
+    named = ToolChoice(mode="tool", name=TOOL.name)
+    built = build(user("q"), tools=(TOOL,), tool_choice=named, parallel_tool_calls=False)
+    assert isinstance(built, VendorRequest)
+    assert built.dropped == ("parallel_tool_calls",)
+
+
 def test_what_it_cannot_be_shown() -> None:
     assert refusal(user("")) == "messages"
     broken = assistant(ToolCall(call_id="c", name="f", arguments='{"a":'))
@@ -281,6 +289,6 @@ def test_hints_are_dropped_by_name() -> None:
         frequency_penalty=0.0,
     )
     assert isinstance(built, VendorRequest)
-    assert built.dropped == ("presence_penalty", "cache", "detail")
+    assert built.dropped == ("presence_penalty", "cache_control", "detail")
     older = body(model="gemini-2.0-flash", presence_penalty=0.5, frequency_penalty=0.0)
     assert older["generationConfig"] == {"presencePenalty": 0.5}

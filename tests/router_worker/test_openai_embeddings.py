@@ -76,6 +76,7 @@ def test_tokens(usage: bytes, tokens: TokenCounts | None) -> None:
         (b"", FailureKind.VENDOR_GARBLED),
         (b"[]", FailureKind.VENDOR_GARBLED),
         (b'{"data":null}', FailureKind.VENDOR_GARBLED),
+        (b'{"data":[],"x":"\xff"}', FailureKind.VENDOR_GARBLED),
         (b'{"data":' + b"[" * 100_000, FailureKind.VENDOR_GARBLED),
         (b'{"error":{"message":"too long","code":400}}', FailureKind.VENDOR_REFUSED_REQUEST),
     ],

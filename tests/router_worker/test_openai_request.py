@@ -139,3 +139,10 @@ def test_unknown_fields_keep_their_order_and_their_bytes(
         if name != "model":
             assert json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":")).encode() in sent
     assert json.loads(sent) == fields | {"model": "vendor/one"}
+
+
+def test_what_a_row_leaves_out_is_named() -> None:
+    body = {"model": "m", "service_tier": "flex", "user": "u", "store": None}
+    request = vendor("mistral").build_request(call(orjson.dumps(body)))
+    assert isinstance(request, VendorRequest)
+    assert request.dropped == ("service_tier", "user")

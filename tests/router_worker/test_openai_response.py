@@ -104,7 +104,13 @@ def test_halves_of_a_surrogate_pair_reach_the_client() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>", b"[]", b"{}", b'{"choices":{}}', b'{"choices":[1]}', b'{"choices":[]']
+    "body",
+    [
+        *(b"", b"<html>", b"[]", b"{}", b'{"choices":{}}', b'{"choices":[1]}', b'{"choices":[]'),
+        b'{"choices":[],"x":"\xff"}',
+        # The half of a pair takes the long way, on which the number would become `Infinity`.
+        b'{"choices":[],"x":"\\ud83d","y":1e999}',
+    ],
 )
 def test_what_is_no_answer_is_garbled(body: bytes) -> None:
     assert failed(body).kind is FailureKind.VENDOR_GARBLED

@@ -282,6 +282,17 @@ def test_a_broken_chunk_that_looks_like_the_template_is_garbled() -> None:
     assert run(parser(), stream_bytes(chunk("a"), chunk("b"), broken)).failed_as is FailureKind.VENDOR_GARBLED
 
 
+@pytest.mark.parametrize("text", [b"\xff", b"\\x", b"\\u12", b"\x01", b"\t"])
+def test_a_text_that_is_no_json_is_garbled_on_the_short_way_too(text: bytes) -> None:
+    broken = orjson.dumps(chunk("TEXT")).replace(b"TEXT", text)
+    assert run(parser(), stream_bytes(chunk("a"), chunk("b"), broken)).failed_as is FailureKind.VENDOR_GARBLED
+
+
+def test_a_field_that_nobody_reads_must_be_json_too() -> None:
+    broken = orjson.dumps(chunk("a", more="TEXT")).replace(b"TEXT", b"\xff")
+    assert run(parser(), stream_bytes(broken)).failed_as is FailureKind.VENDOR_GARBLED
+
+
 def test_a_text_cut_by_a_line_end_is_garbled() -> None:
     broken = orjson.dumps(chunk("TEXT")).replace(b"TEXT", b"te\ndata: xt")
     assert run(parser(), stream_bytes(chunk("a"), chunk("b"), broken)).failed_as is FailureKind.VENDOR_GARBLED
@@ -329,3 +340,12 @@ def test_any_bytes_end_in_a_failure_and_raise_nothing(data: bytes, size: int) ->
     outcome = run(parser(), *(data[i : i + size] for i in range(0, len(data), size)))
     assert outcome.failure is not None
     assert outcome.client == b""
+
+
+@pytest.mark.parametrize("reason", ["error", "network_error", "insufficient_system_resource"])
+def test_a_reason_that_says_that_the_vendor_failed_is_no_end(reason: str) -> None:
+    outcome = run(parser(), [stream_bytes(ROLE, chunk("a"), chunk(finish=reason), USAGE_CHUNK, b"[DONE]")])
+    assert outcome.failure is not None
+    assert outcome.failure.kind is FailureKind.VENDOR_BROKE_OFF
+    assert reason.encode() not in outcome.client
+    assert b"[DONE]" not in outcome.client

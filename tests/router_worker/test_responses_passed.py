@@ -124,6 +124,7 @@ def failed(code: str) -> bytes:
     [
         (b"<html>", FailureKind.VENDOR_GARBLED),
         (b"{}", FailureKind.VENDOR_GARBLED),
+        (json.dumps(response(more="?")).encode().replace(b'"?"', b'"\xff"'), FailureKind.VENDOR_GARBLED),
         (json.dumps(response("queued")).encode(), FailureKind.VENDOR_GARBLED),
         (failed("server_error"), FailureKind.VENDOR_ERROR),
         (
@@ -239,6 +240,12 @@ def test_an_error_that_is_no_stream() -> None:
     _, stream = run(b'{"error":{"message":"slow down","code":"rate_limit_exceeded"}}')
     assert stream.failure is not None
     assert stream.failure.kind is FailureKind.VENDOR_RATE_LIMITED
+
+
+def test_a_field_that_nobody_reads_must_be_json_too() -> None:
+    _, stream = run(BEGIN + MIDDLE.replace(b'"xx"', b'"\xff"') + END)
+    assert stream.failure is not None
+    assert stream.failure.kind is FailureKind.VENDOR_GARBLED
 
 
 def test_a_name_cannot_end_its_line() -> None:

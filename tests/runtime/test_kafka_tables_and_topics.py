@@ -15,7 +15,7 @@ from runtime.clock import SystemClock
 from runtime.kafka.clients import make_admin, make_durable_producer, make_reader, topic_name
 from runtime.kafka.dead_letters import DeadLetterFlood, DeadLetterLimit, DeadLetters
 from runtime.kafka.durable_producer import DurableProducer
-from runtime.kafka.table_reader import TableReader
+from runtime.kafka.table_reader import TableReader, TopicMissing
 from runtime.kafka.topics_admin import create_topics
 from runtime.lifecycle import Deadline, Supervisor
 from runtime.metrics import Metrics
@@ -141,7 +141,7 @@ async def test_a_missing_topic_is_told_with_what_to_do(kafka_settings: KafkaSett
         HandClock(),
         supervisor,
     )
-    with pytest.raises(RuntimeError, match="run 'tollhouse topics'"):
+    with pytest.raises(TopicMissing, match="run 'tollhouse topics'"):
         async with asyncio.timeout(20):
             await reader.start()
     await reader.stop(Deadline(SystemClock(), 1))

@@ -78,7 +78,10 @@ def _check_closed(schema: Any, where: str) -> None:
         return
     if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
         raise _wrong(where, "For 'object' type, 'additionalProperties' must be explicitly set to false")
-    for name, inner in (schema.get("properties") or {}).items():
+    properties = schema.get("properties") or {}
+    if not isinstance(properties, dict):
+        raise _wrong(f"{where}.properties", "Input should be a valid dictionary")
+    for name, inner in properties.items():
         _check_closed(inner, f"{where}.properties.{name}")
     _check_closed(schema.get("items"), f"{where}.items")
 

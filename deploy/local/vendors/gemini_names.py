@@ -9,7 +9,7 @@ _FREE = frozenset({"args", "response", "parametersJsonSchema", "responseJsonSche
 
 
 def in_camel_case(body: bytes) -> bytes:
-    """A body that is JSON, with all of Google's own names in camel case."""
+    """A body that is JSON, with all of Google's own names in camel case. Raises ValueError if a number is too great."""
     return orjson.dumps(_camel(orjson.loads(body)))
 
 

@@ -1,5 +1,6 @@
 """A Gemini request, read as Google reads it: the rules over more than one field, and what it asks for."""
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +14,12 @@ from deploy.local.vendors.wire import Refused
 
 DEFAULT_DIMENSIONS = 768
 _DATA_FIELDS = ("text", "inline_data", "file_data", "function_call", "function_response")
-# What Google documents for calls that no Gemini model has made.
-_SIGNATURES_IN_PLACE = frozenset({"context_engineering_is_the_way_to_go", "skip_thought_signature_validator"})
+# What Google documents for calls that no Gemini model has made. It is bytes to those SDKs that know the field's type,
+# and then comes in base64.
+_IN_PLACE = ("context_engineering_is_the_way_to_go", "skip_thought_signature_validator")
+_SIGNATURES_IN_PLACE = frozenset(
+    {*_IN_PLACE, *(base64.b64encode(word.encode()).decode().rstrip("=") for word in _IN_PLACE)}
+)
 
 
 def generate_ask(model: str, stream: bool, request: types.GenerateRequest) -> Ask:
@@ -116,7 +121,7 @@ def _read_part(part: types.Part, model_speaks: bool, where: str, ask: Ask) -> in
     if part.thought_signature is not None:
         if not model_speaks:
             raise _wrong(f"{where}.thoughtSignature", "is only for what a model has said")
-        if part.thought_signature not in _SIGNATURES_IN_PLACE and not is_ours(part.thought_signature):
+        if part.thought_signature.rstrip("=") not in _SIGNATURES_IN_PLACE and not is_ours(part.thought_signature):
             raise _wrong(f"{where}.thoughtSignature", "Thought signature is not valid.")
     if part.function_call is not None and not model_speaks:
         raise _wrong(f"{where}.functionCall", "only a model makes function calls")

@@ -116,13 +116,17 @@ class GeminiWire(Wire, Generic[_Request]):
         except Complaint as complaint:
             if complaint.wrong != "unknown" or "_" not in complaint.field:
                 raise
-            return self._reader.read(in_camel_case(body))
+            try:
+                renamed = in_camel_case(body)
+            except ValueError:
+                raise NotJson from None
+            return self._reader.read(renamed)
 
     def peek(self, incoming: Incoming) -> tuple[str | None, bool | None]:
         return incoming.path_params.get("model"), self._stream
 
     def sends_usage(self, ask: Ask) -> bool:
-        return ask.task == "generate"
+        return ask.task != "count"
 
     def reply(self, answer_id: str, created: int, ask: Ask, plan: Plan, usage_sent: bool) -> bytes:
         if ask.task == "count":
@@ -131,7 +135,10 @@ class GeminiWire(Wire, Generic[_Request]):
         if ask.task == "embed":
             dimensions = ask.dimensions or DEFAULT_DIMENSIONS
             vectors = [{"values": embedding_vector(text, dimensions)} for text in ask.texts]
-            return orjson.dumps({"embeddings": vectors} if self._batch else {"embedding": vectors[0]})
+            answer: dict[str, Any] = {"embeddings": vectors} if self._batch else {"embedding": vectors[0]}
+            if usage_sent:
+                answer["usageMetadata"] = {"promptTokenCount": plan.prompt_tokens}
+            return orjson.dumps(answer)
         parts = [part for block in plan.blocks for part in _parts(answer_id, ask, plan, block)]
         if _is_signed(ask) and plan.text():
             parts[-1]["thoughtSignature"] = sign(plan.thinking())

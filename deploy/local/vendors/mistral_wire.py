@@ -5,6 +5,7 @@ Thinking is a chunk of its own in a list of content; tool calls come whole, with
 stream the figures come unasked in the chunk that ends it.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -168,8 +169,9 @@ class _Unprocessable(Refused):
         place: list[str | int] = ["body", *misfit.place]
         if len(place) > 3 and place[1] == "messages":
             # Between the index of a message and its field the vendor names the role.
-            messages = orjson.loads(body)["messages"]
-            place.insert(3, str(messages[misfit.place[1]].get("role")))
+            # A number beyond measure elsewhere in the body is what this parser stumbles over.
+            with contextlib.suppress(orjson.JSONDecodeError):
+                place.insert(3, str(orjson.loads(body)["messages"][misfit.place[1]].get("role")))
         self.detail = [{"type": error_type, "loc": place, "msg": message or misfit.what, "input": None}]
 
 

@@ -113,6 +113,8 @@ class AssistantMessage(_ByRole, tag="assistant"):
     audio: dict[str, Any] | None = None
     function_call: FunctionCall | None = None
     tool_calls: Annotated[list[ToolCall], Meta(min_length=1)] | None = None
+    # Undocumented here, but it stands in every answer, and SDKs send answers back as they are.
+    annotations: list[dict[str, Any]] | None = None
 
 
 class ToolMessage(_ByRole, tag="tool"):

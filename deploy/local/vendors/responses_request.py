@@ -123,12 +123,12 @@ Item = MessageItem | FunctionCallItem | FunctionCallOutputItem | ReasoningItem |
 
 
 class FunctionTool(_ByType, tag="function"):
-    """Flat: name and parameters stand beside `type`, not below `function` as in chat completions. `strict` and
-    `parameters` must be there, if only as null."""
+    """Flat: name and parameters stand beside `type`, not below `function` as in chat completions. Without
+    `strict` OpenAI makes the schema strict itself and refuses none; only `true` is held to the rules."""
 
     name: FunctionName
     parameters: dict[str, Any] | None
-    strict: bool | None = True
+    strict: bool | None = None
     description: str | None = None
 
 

@@ -6,13 +6,17 @@ Source: OpenAI's guide on structured outputs, its section on supported schemas.
 from typing import Any
 
 
-def looseness(schema: dict[str, Any], where: str = "schema") -> str | None:
+def looseness(schema: Any, where: str = "schema") -> str | None:
     """What in the schema is not strict, or None."""
+    if not isinstance(schema, dict):
+        return f"{where}: {type(schema).__name__} is not of type 'object'"
     if schema.get("type") == "object" or "properties" in schema:
-        properties = schema.get("properties", {})
+        properties, required = schema.get("properties", {}), schema.get("required", [])
+        if not isinstance(properties, dict) or not isinstance(required, list):
+            return f"{where}: 'properties' is not of type 'object', or 'required' is not of type 'array'"
         if schema.get("additionalProperties") is not False:
             return f"{where}: 'additionalProperties' is required to be supplied and to be false"
-        if set(schema.get("required", ())) != set(properties):
+        if sorted(map(str, required)) != sorted(properties):
             return f"{where}: 'required' is required to be an array including every key in properties"
         for name, inner in properties.items():
             found = looseness(inner, f"{where}.{name}")

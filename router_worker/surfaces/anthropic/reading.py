@@ -220,7 +220,8 @@ def _reasoning(request: _Request) -> Reasoning | None:
         return None if effort is None else Reasoning(effort=effort)
     if thinking.type in ("disabled", "between_tools"):
         return Reasoning(effort="none")
-    visible = None if thinking.display is None else thinking.display == "summarized"
+    # Who turns thinking on here is shown it unless they say otherwise; elsewhere that has to be asked for.
+    visible = thinking.display != "omitted"
     if thinking.type == "adaptive":
         return Reasoning(effort=effort or "high", visible=visible)
     if thinking.budget_tokens is None:

@@ -48,6 +48,7 @@ class GeminiWriter:
         self._finish_reason = "STOP"
 
     def write(self, events: Sequence[Event]) -> bytes:
+        """A response for each piece, so that a stream's bytes do not depend on how the vendor's arrived."""
         parts: list[AssistantPart] = []
         for event in events:
             if isinstance(event, Finished):
@@ -66,8 +67,7 @@ class GeminiWriter:
                         text=event.text, signature=event.signature, encrypted=event.encrypted, made_by=event.made_by
                     )
                 )
-        written, _ = _written(parts)
-        return b"data: " + _response(self._call, written) + b"\n\n" if written else b""
+        return b"".join(b"data: " + _response(self._call, _written((part,))[0]) + b"\n\n" for part in parts)
 
     def finish(self, tokens: TokenCounts | None) -> bytes:
         last = _response(self._call, self._last_parts, finish_reason=self._finish_reason, tokens=tokens)

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -54,6 +55,7 @@ def unsupported(param: str, why: str) -> Refused:
 class _OpenCall:
     call_id: str
     name: str
+    is_answered: bool = False
 
 
 class ContentsReader:
@@ -69,7 +71,9 @@ class ContentsReader:
             if part.function_call is not None and part.function_call.id
         }
         self._made_ids = 0
-        self._open: list[_OpenCall] = []
+        # Two ways to find a call, oldest first; without them a body of many calls would take as many steps for each.
+        self._open_by_id: dict[str, deque[_OpenCall]] = {}
+        self._open_by_name: dict[str, deque[_OpenCall]] = {}
         self.dropped: dict[str, None] = {}
 
     def read(self) -> tuple[Message, ...]:
@@ -141,7 +145,9 @@ class ContentsReader:
         elif arguments[:1] != b"{":
             raise Refused(f"{where}.args", "it must be an object")
         call_id = call.id or self._new_id()
-        self._open.append(_OpenCall(call_id, call.name))
+        opened = _OpenCall(call_id, call.name)
+        self._open_by_id.setdefault(call_id, deque()).append(opened)
+        self._open_by_name.setdefault(call.name, deque()).append(opened)
         return ToolCall(call_id=call_id, name=call.name, arguments=arguments.decode(), signature=signature)
 
     def _new_id(self) -> str:
@@ -151,12 +157,11 @@ class ContentsReader:
         return made
 
     def _result(self, where: str, response: FunctionResponse) -> ToolResult:
-        found = next((call for call in self._open if response.id and call.call_id == response.id), None)
-        if found is None:
-            found = next((call for call in self._open if call.name == response.name), None)
+        found = _oldest(self._open_by_id, response.id) if response.id else None
+        found = found or _oldest(self._open_by_name, response.name)
         if found is None:
             raise Refused(where, "it answers no functionCall before it that is still unanswered")
-        self._open.remove(found)
+        found.is_answered = True
         text, is_error = _result_text(f"{where}.response", bytes(response.response))
         parts: list[Text | Image | Document] = [Text(text=text)] if text else []
         for number, part in enumerate(response.parts or ()):
@@ -165,6 +170,14 @@ class ContentsReader:
                 raise Refused(f"{where}.parts[{number}]", "it holds nothing")
             parts.append(media)
         return ToolResult(call_id=found.call_id, name=found.name, parts=tuple(parts), is_error=is_error)
+
+
+def _oldest(calls: dict[str, deque[_OpenCall]], key: str) -> _OpenCall | None:
+    """The oldest call of that key that is unanswered still; those before it were answered by their other key."""
+    waiting = calls.get(key, deque())
+    while waiting and waiting[0].is_answered:
+        waiting.popleft()
+    return waiting[0] if waiting else None
 
 
 def _places(where: str, content: Content) -> Iterator[tuple[str, Part]]:

@@ -51,7 +51,22 @@ class _Content(msgspec.Struct):
 
 
 class _Tool(msgspec.Struct, rename="camel"):
+    """With a field for each of Google's own tools that may stand beside functions."""
+
     function_declarations: list[msgspec.Raw] | None = None
+    google_search: msgspec.Raw = _ABSENT
+    google_search_retrieval: msgspec.Raw = _ABSENT
+    google_maps: msgspec.Raw = _ABSENT
+    enterprise_web_search: msgspec.Raw = _ABSENT
+    url_context: msgspec.Raw = _ABSENT
+    file_search: msgspec.Raw = _ABSENT
+    code_execution: msgspec.Raw = _ABSENT
+    computer_use: msgspec.Raw = _ABSENT
+
+    @property
+    def is_googles(self) -> bool:
+        names = (name for name in self.__struct_fields__ if name != "function_declarations")
+        return not self.function_declarations or any(bytes(getattr(self, name)) != NULL for name in names)
 
 
 class _Calling(msgspec.Struct):
@@ -64,7 +79,7 @@ class _ToolConfig(msgspec.Struct, rename="camel"):
 
 class _GenerationConfig(msgspec.Struct, rename="camel"):
     max_output_tokens: Annotated[int, Meta(ge=0)] | None = None
-    candidate_count: Annotated[int, Meta(ge=1)] | None = None
+    candidate_count: Annotated[int, Meta(ge=1, le=8)] | None = None
     response_schema: msgspec.Raw = _ABSENT
     response_json_schema: msgspec.Raw = _ABSENT
 
@@ -74,6 +89,12 @@ class _Request(msgspec.Struct, rename="camel"):
     tools: list[_Tool] | None = None
     tool_config: _ToolConfig | None = None
     generation_config: _GenerationConfig | None = None
+    cached_content: msgspec.Raw = _ABSENT
+
+    @property
+    def adds_of_its_own(self) -> bool:
+        """Google puts in what is not in the body: a stored prompt, or what its own tools find."""
+        return bytes(self.cached_content) != NULL or any(tool.is_googles for tool in self.tools or ())
 
 
 _REQUEST = Shape(_Request)
@@ -101,7 +122,7 @@ class GeminiGenerate:
             wants_usage=True,
             choices=config.candidate_count or 1,
             max_output_tokens=config.max_output_tokens,
-            has_media=bool(media),
+            has_media=bool(media) or request.adds_of_its_own,
         )
 
     def write_answer(self, answer: Answer, call: VendorCall) -> bytes:

@@ -5,6 +5,7 @@ own fields are renamed: what stands in a `msgspec.Raw` (arguments, schemas) is t
 """
 
 import re
+from functools import cache
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
 import msgspec
@@ -82,7 +83,7 @@ def _with_camel_names(value: msgspec.Raw, kind: Any) -> msgspec.Raw:
     if given is None:
         return value
     kinds = _structured_fields(kind)
-    camel = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
+    camel = _camel_names(kind)
     fields: dict[str, msgspec.Raw] = {}
     for name, raw in given.items():
         if bytes(raw) == NULL:
@@ -95,6 +96,12 @@ def _with_camel_names(value: msgspec.Raw, kind: Any) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(fields))
 
 
+@cache  # both are asked for each object of a body, and a body may have many
+def _camel_names(kind: type[msgspec.Struct]) -> dict[str, str]:
+    return {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
+
+
+@cache
 def _structured_fields(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """The fields that are structs or lists of structs, by their names in JSON."""
     found: dict[str, Any] = {}

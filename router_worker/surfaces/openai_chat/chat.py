@@ -62,6 +62,7 @@ class _Body(msgspec.Struct, frozen=True):
     tools: tuple[msgspec.Raw, ...] | None = None
     tool_choice: msgspec.Raw = _EMPTY
     response_format: _ResponseFormat | None = None
+    web_search_options: msgspec.Raw = _EMPTY
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -100,7 +101,8 @@ class OpenAiChat:
             choices=request.n or 1,
             # The lower one if it gave both names.
             max_output_tokens=min(caps, default=None),
-            has_media=bool(media),
+            # What the vendor finds in the web is read, and charged, like what the client wrote.
+            has_media=bool(media) or bytes(request.web_search_options) != b"null",
         )
 
     def write_answer(self, answer: Answer, call: VendorCall) -> bytes:

@@ -26,6 +26,12 @@ MAX_DEPTH = 200
 _NULL = msgspec.Raw(b"null")
 _FREE_TOOL_CHOICES = (b"null", b'"auto"', b'"none"')
 _CAPABILITY_OF_PART: dict[str, Capability] = {"input_image": "vision", "input_file": "documents"}
+# Of anything else, also of what OpenAI has yet to invent, the length of its JSON says nothing.
+_AS_LONG_AS_WRITTEN = frozenset(
+    {"input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text"}
+    | {"", "message", "reasoning", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"}
+)
+_OWN_TOOLS = (None, "", "function", "custom")
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -63,6 +69,7 @@ class _Request(msgspec.Struct, frozen=True):
 _REQUEST = msgspec.json.Decoder(_Request)
 _ITEMS = msgspec.json.Decoder(list[_Item])
 _PARTS = msgspec.json.Decoder(list[_Part])
+_TOOL = msgspec.json.Decoder(_Part)
 
 
 class OpenAiResponses:
@@ -75,6 +82,7 @@ class OpenAiResponses:
                 text = f"The body is nested more than {MAX_DEPTH} deep."
                 return Failure(kind=FailureKind.INVALID_REQUEST, message=text)
             parts = _part_types(request.input)
+            hosted = _runs_elsewhere(request)
         except UnicodeDecodeError:
             return Failure(kind=FailureKind.INVALID_JSON)
         except BadFieldError as bad:
@@ -85,7 +93,7 @@ class OpenAiResponses:
             needs=_needs(request, parts),
             wants_usage=True,
             max_output_tokens=request.max_output_tokens,
-            has_media=not parts.isdisjoint({*_CAPABILITY_OF_PART, "input_audio"}),
+            has_media=hosted or not parts <= _AS_LONG_AS_WRITTEN,
         )
 
     def write_answer(self, answer: Answer, call: VendorCall) -> bytes:
@@ -96,18 +104,25 @@ class OpenAiResponses:
 
 
 def _part_types(raw: msgspec.Raw) -> set[str]:
-    """The types of all content parts. Raises BadFieldError, also for what no route could take."""
+    """The types of all items and content parts. Raises BadFieldError, also for what no route could take."""
     types: set[str] = set()
     if bytes(raw)[:1] != b"[":
         return types
     for number, item in enumerate(read_typed(_ITEMS, raw, "input")):
         if item.type == "item_reference":
             raise wrong(f"input[{number}].type", f"an item_reference points at a stored item, but {NOT_STORED}")
+        types.add(item.type or "")
         for name, content in (("content", item.content), ("output", item.output)):
             if bytes(content)[:1] == b"[":
                 parts = read_typed(_PARTS, content, f"input[{number}].{name}")
                 types.update(part.type for part in parts if part.type is not None)
     return types
+
+
+def _runs_elsewhere(request: _Request) -> bool:
+    """Whether OpenAI runs a tool itself, which brings in what is not in the body. Raises BadFieldError."""
+    tools = enumerate(request.tools or ())
+    return any(read_typed(_TOOL, tool, f"tools[{number}]").type not in _OWN_TOOLS for number, tool in tools)
 
 
 def _needs(request: _Request, parts: set[str]) -> frozenset[Capability]:

@@ -205,6 +205,7 @@ def _text_bytes(*texts: msgspec.Raw) -> int:
 
 
 def _decode(payload: bytes) -> StreamEvent:
+    payload.decode()  # what is passed over is looked at by nobody else, and JSON is UTF-8
     try:
         return _EVENT.decode(payload)
     except msgspec.DecodeError:

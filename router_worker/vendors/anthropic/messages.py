@@ -52,6 +52,7 @@ class AnthropicMessages(AnthropicRefusals):
         if "error" in (fields or read_fields(readable) or {}):
             return classify_event(readable, after_chunks=False)
         try:
+            body.decode()  # what is passed over is looked at by nobody else, and JSON is UTF-8
             answer = _ANSWER.decode(readable)
             if fields is None:
                 body_for_client = with_model(body, call.model_id)
@@ -89,8 +90,9 @@ class AnthropicCountTokens(AnthropicRefusals):
         if "error" in (read_fields(body) or {}):
             return classify_event(body, after_chunks=False)
         try:
+            body.decode()
             _COUNT.decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _GARBLED
         return ParsedResponse(
             body_for_client=body,

@@ -4,7 +4,7 @@ import json
 import re
 
 from router_worker.vendors.anthropic.events import EventStream, Seen
-from router_worker.vendors.json_fields import read_fields, to_raw, write_fields
+from router_worker.vendors.json_fields import is_utf8, read_fields, to_raw, write_fields
 from router_worker.vendors.vendor import VendorCall
 
 # One piece of text, as nearly every read brings: it can hold no usage, no error and no end, and what the client gets of
@@ -33,7 +33,7 @@ class AnthropicStream(EventStream):
     def feed(self, data: bytes) -> bytes:
         if self._begun and not self.buffered_bytes and not self.ended:
             found = _TEXT_EVENT.fullmatch(data)
-            if found is not None:
+            if found is not None and is_utf8(data):
                 self.chunks += 1
                 self.output_bytes += len(found["text"])
                 return data
@@ -72,6 +72,6 @@ def _with_model(payload: bytes, model: str) -> bytes:
     try:
         value = json.loads(payload)
         value["message"]["model"] = model
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
     except (ValueError, KeyError, TypeError, RecursionError):
         return payload
-    return json.dumps(value, separators=(",", ":")).encode()

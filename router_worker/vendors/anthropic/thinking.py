@@ -109,7 +109,7 @@ def _calls_without_a_thought(messages: tuple[Message, ...]) -> bool:
     results = False
     for message in reversed(messages):
         if isinstance(message, AssistantMessage):
-            turn.insert(0, message)
+            turn.append(message)
         elif turn:
             break
         else:
@@ -117,7 +117,7 @@ def _calls_without_a_thought(messages: tuple[Message, ...]) -> bool:
             results = results or any(isinstance(part, ToolResult) for part in message.parts)
     if not results:
         return False
-    parts = [part for message in turn for part in message.parts]
+    parts = [part for message in reversed(turn) for part in message.parts]
     called = any(isinstance(part, ToolCall) for part in parts)
     first = next((part for part in parts if not isinstance(part, Thinking) or is_claudes(part)), None)
     return called and not isinstance(first, Thinking)

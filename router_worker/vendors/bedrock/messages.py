@@ -60,7 +60,7 @@ class MessageWriter:
     def __init__(self, traits: ModelTraits, notes: Notes) -> None:
         self._traits = traits
         self._notes = notes
-        self._names: set[str] = set()
+        self._names: dict[str, int] = {}
 
     def write(self, request: ChatRequest) -> list[Block]:
         turns: list[Block] = []
@@ -117,11 +117,14 @@ class MessageWriter:
     def _document_name(self, given: str | None) -> str:
         """In the few characters that Bedrock takes, and given only once."""
         plain = _NOT_IN_DOCUMENT_NAMES.sub(" ", given or "").strip()[: MAX_NAME_CHARACTERS - 10].strip() or "document"
-        name, number = plain, 1
+        number = self._names.get(plain, 0) + 1
+        name = plain if number == 1 else f"{plain} ({number})"
         while name in self._names:
             number += 1
             name = f"{plain} ({number})"
-        self._names.add(name)
+        # Where to go on, or as many documents of one name would take that many steps each.
+        self._names[plain] = number
+        self._names.setdefault(name, 1)
         return name
 
     def _tool_result(self, result: ToolResult) -> Block:

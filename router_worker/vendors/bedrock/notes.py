@@ -45,11 +45,11 @@ class Notes:
         if ttl is None:
             return
         if place not in self._traits.caches:
-            self.drop("cache")
+            self.drop("cache_control")
             return
         if self._marks_to_skip:
             self._marks_to_skip -= 1
-            self.drop("cache")
+            self.drop("cache_control")
             return
         if not blocks or "cachePoint" in blocks[-1]:
             return

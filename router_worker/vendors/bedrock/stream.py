@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import msgspec
 
-from router_worker.canonical.answer import Event, Started
+from router_worker.canonical.answer import Event, Finished, Started
 from router_worker.vendors.bedrock.answer import (
     MALFORMED,
     BlockDelta,
@@ -31,6 +31,7 @@ class BedrockStream:
         self._started = False
         self._done = False
         self._malformed = False
+        self._finished: Finished | None = None
         self.tokens: TokenCounts | None = None
         self.failure: Failure | None = None
         self.complete = False
@@ -62,7 +63,7 @@ class BedrockStream:
         if self.finish_reason is None or self._frames.inside_frame:
             self._fail(FailureKind.VENDOR_BROKE_OFF)
         else:
-            self._end()
+            return self._end()
         return []
 
     def _frame(self, frame: EventFrame) -> list[Event]:
@@ -101,13 +102,13 @@ class BedrockStream:
                 if stop.stop_reason in MALFORMED:
                     self._malformed = True
                     return []
-                finished = self._writer.finished(stop.stop_reason, stop.additional_model_response_fields)
-                return self._after_start([*self._writer.block_stop(), finished])
+                self._finished = self._writer.finished(stop.stop_reason, stop.additional_model_response_fields)
+                return self._after_start(self._writer.block_stop())
             case "metadata":
                 usage = _decode(payload, Metadata).usage
                 self.tokens = usage.tokens() if usage is not None else None
                 if self.finish_reason is not None:
-                    self._end()
+                    return self._end()
             case _:
                 pass  # messageStart says nothing that is needed; others may be added by AWS
         return []
@@ -120,11 +121,13 @@ class BedrockStream:
             return [Started(), *events]
         return events
 
-    def _end(self) -> None:
+    def _end(self) -> list[Event]:
+        """The reason is given out last: a client that had it would take what breaks off after it for whole."""
         if self._malformed:
             self._fail(FailureKind.VENDOR_GARBLED)
-        else:
-            self._done = self.complete = True
+            return []
+        self._done = self.complete = True
+        return self._after_start([] if self._finished is None else [self._finished])
 
     def _fail(self, kind: FailureKind) -> None:
         self.failure = Failure(kind=kind)

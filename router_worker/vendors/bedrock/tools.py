@@ -100,7 +100,9 @@ def tool_config(request: ChatRequest, traits: ModelTraits, notes: Notes) -> tupl
         if not traits.own_choice:
             raise CannotSay("tool_choice", "this model on Bedrock cannot be kept from tools that it has used")
         return config, _own_choice(request, mode, one_at_a_time=one_at_a_time)
-    if one_at_a_time:
+    if one_at_a_time and request.names_a_tool:
+        notes.drop("parallel_tool_calls")
+    elif one_at_a_time:
         raise CannotSay("parallel_tool_calls", "this model on Bedrock cannot be held to one call at a time")
     if mode in ("required", "tool") and not traits.forced_tool:
         raise CannotSay("tool_choice", "this model on Bedrock cannot be made to call a tool")

@@ -59,7 +59,7 @@ def chat_body(request: ChatRequest, call: VendorCall) -> tuple[bytes, tuple[str,
             "model": call.vendor_model,
             "stream": call.streaming,
             "messages": _messages(request, dropped),
-            **_tools(request),
+            **_tools(request, dropped),
             **_response_format(request),
             **_sampling(request, dropped),
             **_thinking(request, call),
@@ -92,15 +92,19 @@ def _messages(request: ChatRequest, dropped: set[str]) -> list[Json]:
         messages.append({"role": "system", "content": "\n\n".join(system)})
     for message in request.messages:
         if isinstance(message, AssistantMessage):
-            messages += _assistant(message)
+            messages += _assistant(message, dropped)
         else:
             messages += _user(message, dropped)
     return messages
 
 
-def _assistant(message: AssistantMessage) -> list[Json]:
+def _assistant(message: AssistantMessage, dropped: set[str]) -> list[Json]:
     texts = [{"type": "text", "text": part.text} for part in message.parts if isinstance(part, Text) and part.text]
     calls = [part for part in message.parts if isinstance(part, ToolCall)]
+    thoughts = [part for part in message.parts if isinstance(part, Thinking)]
+    plans = [part for part in thoughts if part.made_by == "unknown" and part.signature is None] if calls else []
+    if len(plans) < len(thoughts):
+        dropped.add("thinking")
     written: Json = {"role": "assistant"}
     if texts:
         written["content"] = texts
@@ -109,11 +113,7 @@ def _assistant(message: AssistantMessage) -> list[Json]:
             {"id": part.call_id, "type": "function", "function": {"name": part.name, "arguments": part.arguments}}
             for part in calls
         ]
-        plan = "".join(
-            part.text
-            for part in message.parts
-            if isinstance(part, Thinking) and part.made_by == "unknown" and part.signature is None
-        )
+        plan = "".join(part.text for part in plans)
         if plan:
             written["tool_plan"] = plan
     # With neither, Cohere would refuse the message; the thoughts that may have been all of it mean nothing to it.
@@ -165,12 +165,14 @@ def _plain_text(document: Document) -> str:
     return f"{document.name}\n\n{text}" if document.name else text
 
 
-def _tools(request: ChatRequest) -> Json:
+def _tools(request: ChatRequest, dropped: set[str]) -> Json:
     choice = request.tool_choice
     tools = request.tools
     if not tools:
         return {}
-    if request.parallel_tool_calls is False:
+    if request.parallel_tool_calls is False and request.names_a_tool:
+        dropped.add("parallel_tool_calls")
+    elif request.parallel_tool_calls is False:
         raise CannotSay("parallel_tool_calls", "Cohere cannot be told to call one tool at a time")
     if choice is not None and choice.mode == "tool":
         tools = tuple(tool for tool in tools if tool.name == choice.name)

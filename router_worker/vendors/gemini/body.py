@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from router_worker.canonical.request import ChatRequest, Image, Tool, ToolResult, UserMessage
+from router_worker.canonical.request import ChatRequest, Image, Thinking, Tool, ToolResult, UserMessage
 from router_worker.vendors.gemini.models import Traits
 from router_worker.vendors.gemini.turns import CannotSay, contents
 from router_worker.vendors.vendor import VendorCall
@@ -43,7 +43,7 @@ def _declaration(tool: Tool) -> dict[str, Any]:
 def _calling(request: ChatRequest) -> dict[str, Any] | None:
     choice = request.tool_choice
     mode = choice.mode if choice is not None else "auto"
-    if request.parallel_tool_calls is False and mode != "none":
+    if request.parallel_tool_calls is False and mode not in ("none", "tool"):
         raise CannotSay("parallel_tool_calls", "Gemini cannot be told to make one call at a time")
     if mode == "auto" and any(tool.strict for tool in request.tools):
         # Arguments are then held to the schema, as they always are in mode ANY.
@@ -120,7 +120,12 @@ def _hints(request: ChatRequest) -> list[str]:
         parts += message.parts
         if isinstance(message, UserMessage):
             parts += [inner for part in message.parts if isinstance(part, ToolResult) for inner in part.parts]
-    hints = ["cache"] if any(getattr(part, "cache", None) is not None for part in parts) else []
+    hints = ["cache_control"] if any(getattr(part, "cache", None) is not None for part in parts) else []
+    if request.parallel_tool_calls is False and request.names_a_tool:
+        hints.append("parallel_tool_calls")
     if any(isinstance(part, Image) and part.detail in ("low", "high") for part in parts):
         hints.append("detail")
+    thoughts = [part for part in parts if isinstance(part, Thinking)]
+    if any(thought.made_by != "gemini" or thought.encrypted is not None for thought in thoughts):
+        hints.append("thinking")
     return hints

@@ -12,7 +12,15 @@ from router_worker.vendors.gemini.chunks import ChunkReader, decode_chunk
 from router_worker.vendors.gemini.errors import classify_google_status, classify_in_answer
 from router_worker.vendors.gemini.signature import without_wrapped
 from router_worker.vendors.gemini.usage import read_tokens
-from router_worker.vendors.json_fields import NULL, Fields, read_fields, to_raw, without_half_pairs, write_fields
+from router_worker.vendors.json_fields import (
+    NULL,
+    Fields,
+    drop_fields,
+    read_fields,
+    to_raw,
+    without_half_pairs,
+    write_fields,
+)
 from router_worker.vendors.row import Quirks, VendorRow
 from router_worker.vendors.vendor import ParsedResponse, VendorCall, VendorRequest
 from schemas.failures import Failure, FailureKind
@@ -28,8 +36,8 @@ class GeminiGenerate:
         self._row = row
 
     def build_request(self, call: VendorCall) -> VendorRequest:
-        body = vendor_body(call, self._row.quirks)
-        return VendorRequest(generate_path(self._row, call), headers(self._row, call), body)
+        body, dropped = vendor_body(call, self._row.quirks)
+        return VendorRequest(generate_path(self._row, call), headers(self._row, call), body, dropped)
 
     def parse_response(
         self, call: VendorCall, status: int, headers: Mapping[str, str], body: bytes
@@ -117,17 +125,18 @@ class GeminiStream:
         return b"data: " + for_client.replace(b"\n", b" ") + b"\n\n"
 
 
-def vendor_body(call: VendorCall, quirks: Quirks) -> bytes:
-    """Raises ValueError if the body is not a JSON object; the surface has checked that before."""
+def vendor_body(call: VendorCall, quirks: Quirks) -> tuple[bytes, tuple[str, ...]]:
+    """And the names of the fields that were left out. Raises ValueError if the body is not a JSON object, which the
+    surface has checked before."""
     fields = read_fields(without_wrapped(call.body))
     if fields is None:
         raise ValueError("the body is not a JSON object")
     drop_gateway_fields(fields)
-    for name in (*quirks.dropped, "model"):  # the model stands in the path, and must be the same in both places
-        fields.pop(name, None)
+    fields.pop("model", None)  # it stands in the path, and must be the same in both places
+    dropped = drop_fields(fields, quirks.dropped)
     if call.max_output_tokens is not None:
         _cap(fields, call.max_output_tokens)
-    return write_fields(fields)
+    return write_fields(fields), dropped
 
 
 def _cap(fields: Fields, max_output_tokens: int) -> None:

@@ -16,6 +16,7 @@ from router_worker.vendors.json_fields import (
     write_fields,
 )
 from router_worker.vendors.openai.errors import classify_in_answer
+from router_worker.vendors.openai.pieces import BROKEN_REASONS
 from router_worker.vendors.openai.request import vendor_body
 from router_worker.vendors.openai.stream import OpenAiStream
 from router_worker.vendors.openai.usage import find_tokens
@@ -75,6 +76,7 @@ class OpenAiChat(OpenAiRow):
         if bytes(error) != NULL:
             return classify_in_answer(readable, after_chunks=False)
         try:
+            body.decode()  # what is passed over is looked at by nobody else, and JSON is UTF-8
             answer = _ANSWER.decode(readable)
             if fields is None:
                 body_for_client = with_model(body, call.model_id)
@@ -83,6 +85,8 @@ class OpenAiChat(OpenAiRow):
                 body_for_client = write_fields(fields)
         except (msgspec.DecodeError, ValueError, RecursionError):
             return _GARBLED
+        if any(choice.finish_reason in BROKEN_REASONS for choice in answer.choices):
+            return Failure(kind=FailureKind.VENDOR_BROKE_OFF)
         usages = [answer.usage, *([] if answer.x_groq is None else [answer.x_groq.usage])]
         usages += [choice.usage for choice in answer.choices]
         return ParsedResponse(

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from router_worker.vendors.gateway_fields import drop_gateway_fields
-from router_worker.vendors.json_fields import NULL, read_fields, to_raw, write_fields
+from router_worker.vendors.json_fields import NULL, drop_fields, is_utf8, read_fields, to_raw, write_fields
 from router_worker.vendors.openai.errors import classify_in_answer
 from router_worker.vendors.openai.vendor_row import OpenAiRow
 from router_worker.vendors.vendor import ParsedResponse, StreamParser, VendorCall, VendorRequest
@@ -39,13 +39,14 @@ class OpenAiEmbeddings(OpenAiRow):
             raise ValueError("the body is not a JSON object")
         quirks = self._row.quirks
         drop_gateway_fields(fields)
+        dropped = drop_fields(fields, quirks.dropped)
         fields["model"] = to_raw(call.vendor_model)
         fields = {
             quirks.embeddings_renamed.get(name, name): value
             for name, value in fields.items()
-            if name not in quirks.dropped and quirks.embeddings_renamed.get(name) not in fields
+            if quirks.embeddings_renamed.get(name) not in fields
         }
-        return VendorRequest(EMBEDDINGS_PATH, self.headers(call), write_fields(fields))
+        return VendorRequest(EMBEDDINGS_PATH, self.headers(call), write_fields(fields), dropped)
 
     def parse_response(
         self, call: VendorCall, status: int, headers: Mapping[str, str], body: bytes
@@ -55,7 +56,7 @@ class OpenAiEmbeddings(OpenAiRow):
             return Failure(kind=FailureKind.VENDOR_GARBLED)
         if bytes(fields.get("error", _ABSENT)) != NULL:
             return classify_in_answer(body, after_chunks=False)
-        if bytes(fields.get("data", _ABSENT))[:1] != b"[":
+        if bytes(fields.get("data", _ABSENT))[:1] != b"[" or not is_utf8(body):
             return Failure(kind=FailureKind.VENDOR_GARBLED)
         fields["model"] = to_raw(call.model_id)
         return ParsedResponse(

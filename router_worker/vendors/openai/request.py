@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 
 from router_worker.vendors.gateway_fields import drop_gateway_fields
-from router_worker.vendors.json_fields import Fields, read_fields, to_raw, write_fields
+from router_worker.vendors.json_fields import Fields, drop_fields, read_fields, to_raw, write_fields
 from router_worker.vendors.openai.fim import asks_to_fill, fim_fields
 from router_worker.vendors.openai.short_call_ids import with_short_call_ids
 from router_worker.vendors.row import CapField, Quirks
@@ -32,8 +32,7 @@ def vendor_body(call: VendorCall, quirks: Quirks) -> VendorBody | Failure:
     if fields is None:
         raise ValueError("the body is not a JSON object")
     drop_gateway_fields(fields)
-    for name in quirks.dropped:
-        fields.pop(name, None)
+    dropped = drop_fields(fields, quirks.dropped)
     fields["model"] = to_raw(call.vendor_model)
     if quirks.stream_usage == "always":
         fields.pop("stream_options", None)
@@ -44,12 +43,12 @@ def vendor_body(call: VendorCall, quirks: Quirks) -> VendorBody | Failure:
         filling = fim_fields(fields)
         if isinstance(filling, Failure):
             return filling
-        return VendorBody(quirks.fim_path, write_fields(filling[0]), filling[1])
+        return VendorBody(quirks.fim_path, write_fields(filling[0]), (*dropped, *filling[1]))
     if quirks.tool_choice_required != "required" and bytes(fields.get("tool_choice", b"")) == b'"required"':
         fields["tool_choice"] = to_raw(quirks.tool_choice_required)
     if quirks.short_tool_call_ids and "messages" in fields:
         fields["messages"] = with_short_call_ids(fields["messages"])
-    return VendorBody(CHAT_PATH, write_fields(fields))
+    return VendorBody(CHAT_PATH, write_fields(fields), dropped)
 
 
 def with_vendor_names(fields: Fields, quirks: Quirks, max_output_tokens: int | None) -> Fields:

@@ -77,6 +77,7 @@ class OpenAiResponses(OpenAiRow):
         if end is None or bytes(fields.get("output", _ABSENT))[:1] != b"[":
             return _GARBLED
         try:
+            body.decode()  # what is passed over is looked at by nobody else, and JSON is UTF-8
             body_for_client = with_model(body, call.model_id) if readable != body else _with_model(fields, call)
         except (ValueError, RecursionError):
             return _GARBLED

@@ -188,8 +188,9 @@ class OpenAiResponsesStream:
             return b""
         readable = without_half_pairs(payload) if rb"\u" in payload else payload
         try:
+            payload.decode()  # what is passed over is looked at by nobody else, and JSON is UTF-8
             event = _EVENT.decode(readable)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._fail(FailureKind.VENDOR_GARBLED)
             return b""
         kind = event.type or name.decode(errors="replace")

@@ -17,6 +17,7 @@ from router_worker.vendors.json_fields import (
 )
 from router_worker.vendors.openai.chunks import ChunkReader
 from router_worker.vendors.openai.errors import classify_in_answer
+from router_worker.vendors.openai.pieces import BROKEN_REASONS
 from router_worker.vendors.openai.template import Template, learn
 from router_worker.vendors.openai.usage import find_tokens
 from router_worker.vendors.row import Quirks
@@ -122,6 +123,13 @@ class OpenAiStream(ChunkReader[bytes]):
             if name == b"error" or chunk.is_error:
                 self.failure = classify_in_answer(payload, after_chunks=self.chunks > 0)
                 return
+            if any(choice.finish_reason in BROKEN_REASONS for choice in chunk.choices or ()):
+                # Clients take what has any reason to finish for whole.
+                tokens = find_tokens(chunk.usages(), reasoning_apart=self._quirks.reasoning_apart)
+                self.tokens = tokens or self.tokens
+                self._fail(FailureKind.VENDOR_BROKE_OFF)
+                return
+            payload.decode()  # what is passed over is looked at by nobody else, and JSON is UTF-8
             for_client = self._for_client(payload, chunk.model, is_strict=is_strict)
         except (msgspec.DecodeError, ValueError, RecursionError):
             self._fail(FailureKind.VENDOR_GARBLED)

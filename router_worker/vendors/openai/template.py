@@ -9,7 +9,10 @@ import re
 
 import msgspec
 
+from router_worker.vendors.json_fields import is_utf8
+
 _MODEL_KEY = re.compile(rb'"model"\s*:\s*')
+_TEXT = re.compile(rb'[^"\\\x00-\x1f]*(?:\\(?:[\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*')
 
 
 class Template:
@@ -23,18 +26,15 @@ class Template:
         self.overhead_bytes = len(before) + len(after)
 
     def fits(self, payload: bytes) -> bool:
-        """The text may hold no quote and end in no backslash: then it cannot end before `after`, nor reach into it.
-
-        Nor may it hold a line feed: that is no JSON, and would break the event apart for the client.
-        """
+        """The text must be the inside of a JSON string without any quote: then it cannot end before `after`, nor reach
+        into it, and what the client gets of it is JSON."""
         start, end = len(self._before), len(payload) - len(self._after)
         return (
             end >= start
             and payload.startswith(self._before)
             and payload.endswith(self._after)
-            and payload.find(b'"', start, end) < 0
-            and payload.find(b"\n", start, end) < 0
-            and payload[end - 1] != 0x5C
+            and _TEXT.fullmatch(payload, start, end) is not None
+            and is_utf8(payload)
         )
 
     def for_client(self, payload: bytes) -> bytes:

@@ -96,6 +96,13 @@ def tools(job: Job) -> dict[str, Any]:
     return _tool_loop(first, final)
 
 
+def signed_tools(job: Job) -> dict[str, Any]:
+    client = client_of(job).messages
+    one: Any = {"tools": TOOLS[:1], "max_tokens": 1000, "model": job.model}
+    first = client.create(**one, messages=HELLO, tool_choice={"type": "any"})
+    return _tool_loop(first, client.create(**one, messages=[*HELLO, *_turns(first)]))
+
+
 def tools_stream(job: Job) -> dict[str, Any]:
     messages = list(HELLO)
     client = client_of(job).messages
@@ -168,7 +175,9 @@ def bad_key(job: Job) -> dict[str, Any]:
 
 
 def bad_request(job: Job) -> dict[str, Any]:
-    return _seen(client_of(job).messages.create(model=job.model, max_tokens=100, messages=HELLO, temperature=9))
+    # The SDK has left the sampling parameters of older models behind, the API has not.
+    extra = {"temperature": 9}
+    return _seen(client_of(job).messages.create(model=job.model, max_tokens=100, messages=HELLO, extra_body=extra))
 
 
 def retried(job: Job) -> dict[str, Any]:
@@ -194,8 +203,10 @@ def extension(job: Job) -> dict[str, Any]:
 
 def models(job: Job) -> dict[str, Any]:
     client = client_of(job)
+    other = client_of(job, path="/v1/anthropic")
     return {
         "listed": job.model in {model.id for model in client.models.list()},
+        "listed_too": job.model in {model.id for model in other.models.list()},
         "one": client.models.retrieve(job.model).id,
     }
 
@@ -211,6 +222,7 @@ if __name__ == "__main__":
             "stream_helper": stream_helper,
             "usage_stream": stream_helper,
             "tools": tools,
+            "signed_tools": signed_tools,
             "tools_stream": tools_stream,
             "structured": structured,
             "image": image,

@@ -95,8 +95,23 @@ def tools(job: Job) -> dict[str, Any]:
     client = client_of(job)
     config = types.GenerateContentConfig(tools=[TOOLS], automatic_function_calling=BY_HAND)
     turns: list[Any] = [types.Content(role="user", parts=[types.Part(text=WORDS)])]
-    first = client.models.generate_content(model=job.model, contents=turns, config=config)
+    first: Any = client.models.generate_content(model=job.model, contents=turns, config=config)
     turns += [first.candidates[0].content, _results(first.function_calls)]
+    final = client.models.generate_content(model=job.model, contents=turns, config=config)
+    return _tool_loop(first.function_calls, final.text)
+
+
+def signed_tools(job: Job) -> dict[str, Any]:
+    """Of a model that signs its calls, and takes them back only signed."""
+    client = client_of(job)
+    must = types.ToolConfig(
+        function_calling_config=types.FunctionCallingConfig(mode=types.FunctionCallingConfigMode.ANY)
+    )
+    turns: list[Any] = [types.Content(role="user", parts=[types.Part(text=WORDS)])]
+    config = types.GenerateContentConfig(tools=[TOOLS], automatic_function_calling=BY_HAND, tool_config=must)
+    first: Any = client.models.generate_content(model=job.model, contents=turns, config=config)
+    turns += [first.candidates[0].content, _results(first.function_calls)]
+    config = types.GenerateContentConfig(tools=[TOOLS], automatic_function_calling=BY_HAND)
     final = client.models.generate_content(model=job.model, contents=turns, config=config)
     return _tool_loop(first.function_calls, final.text)
 
@@ -105,7 +120,7 @@ def tools_stream(job: Job) -> dict[str, Any]:
     client = client_of(job)
     config = types.GenerateContentConfig(tools=[TOOLS], automatic_function_calling=BY_HAND)
     turns: list[Any] = [types.Content(role="user", parts=[types.Part(text=WORDS)])]
-    chunks = list(client.models.generate_content_stream(model=job.model, contents=turns, config=config))
+    chunks: list[Any] = list(client.models.generate_content_stream(model=job.model, contents=turns, config=config))
     parts = [part for chunk in chunks for part in (chunk.candidates[0].content.parts or []) if part.function_call]
     calls = [part.function_call for part in parts]
     turns += [types.Content(role="model", parts=parts), _results(calls)]
@@ -156,7 +171,7 @@ def sampling(job: Job) -> dict[str, Any]:
 def reasoning(job: Job) -> dict[str, Any]:
     thinking = types.ThinkingConfig(include_thoughts=True, thinking_budget=1024)
     config = types.GenerateContentConfig(thinking_config=thinking, max_output_tokens=4000)
-    answer = client_of(job).models.generate_content(model=job.model, contents=WORDS, config=config)
+    answer: Any = client_of(job).models.generate_content(model=job.model, contents=WORDS, config=config)
     thoughts = [part.text for part in answer.candidates[0].content.parts if part.thought]
     return {**_seen(answer), "thoughts": thoughts}
 
@@ -189,6 +204,7 @@ if __name__ == "__main__":
             "stream": stream,
             "usage_stream": stream,
             "tools": tools,
+            "signed_tools": signed_tools,
             "tools_stream": tools_stream,
             "tools_by_sdk": tools_by_sdk,
             "structured": structured,

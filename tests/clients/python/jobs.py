@@ -81,7 +81,8 @@ def _line(scenarios: Mapping[str, Scenario], gateway: Gateway, scenario: str, mo
 
 def _raised(error: BaseException) -> dict[str, Any]:
     response = getattr(error, "response", None)
-    headers = getattr(response, "headers", None) or getattr(error, "headers", None) or {}
+    places = (response, "headers"), (error, "headers"), (error, "litellm_response_headers")
+    headers: Any = next((found for each, name in places if (found := getattr(each, name, None))), {})
     return {
         "types": [f"{each.__module__.split('.')[0]}.{each.__name__}" for each in type(error).__mro__],
         "status": getattr(error, "status_code", None) or getattr(error, "code", None),

@@ -20,18 +20,18 @@ class Trip(BaseModel):
     days: int
 
 
-@tool
-def get_weather(city: str) -> str:
+def _get_weather(city: str) -> str:
     """The weather in a city."""
     return run_tool("get_weather", {"city": city})
 
 
-@tool
-def get_time(city: str) -> str:
+def _get_time(city: str) -> str:
     """The time in a city."""
     return run_tool("get_time", {"city": city})
 
 
+get_weather: Any = tool("get_weather")(_get_weather)
+get_time: Any = tool("get_time")(_get_time)
 TOOLS: Mapping[str, Any] = {"get_weather": get_weather, "get_time": get_time}
 
 

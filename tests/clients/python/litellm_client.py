@@ -99,18 +99,31 @@ def stream(job: Job, api: str) -> dict[str, Any]:
 
 def tools(job: Job, api: str) -> dict[str, Any]:
     first = ask(job, api, HELLO, tools=TOOLS).choices[0].message
-    final = ask(job, api, [*HELLO, first.model_dump(exclude_none=True), *_results(first)], tools=TOOLS)
+    final = ask(job, api, [*HELLO, _turn(first), *_results(first)], tools=TOOLS)
     return _tool_loop(first, final.choices[0].message.content)
 
 
 def tools_stream(job: Job, api: str) -> dict[str, Any]:
     def whole(messages: list[Any]) -> Any:
-        chunks = list(ask(job, api, messages, tools=TOOLS, stream=True))
-        return litellm.stream_chunk_builder(chunks, messages=messages).choices[0].message
+        whole_answer: Any = litellm.stream_chunk_builder(list(ask(job, api, messages, tools=TOOLS, stream=True)))
+        return whole_answer.choices[0].message
 
     first = whole(HELLO)
-    final = whole([*HELLO, first.model_dump(exclude_none=True), *_results(first)])
+    final = whole([*HELLO, _turn(first), *_results(first)])
     return _tool_loop(first, final.content)
+
+
+def _turn(message: Any) -> dict[str, Any]:
+    """Only what OpenAI documents: litellm's own message brings `provider_specific_fields`, which OpenAI refuses too."""
+    calls = [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.function.name, "arguments": call.function.arguments},
+        }
+        for call in message.tool_calls or []
+    ]
+    return {"role": "assistant", "content": message.content, "tool_calls": calls}
 
 
 def _results(message: Any) -> list[Any]:
@@ -148,7 +161,7 @@ def bad_request(job: Job, api: str) -> dict[str, Any]:
 
 
 def embeddings(job: Job) -> dict[str, Any]:
-    answer = litellm.embedding(
+    answer: Any = litellm.embedding(
         model=f"openai/{job.model}",
         input=[WORDS, "something else"],
         api_base=job.gateway.url + "/v1",

@@ -94,6 +94,19 @@ def tools(job: Job) -> dict[str, Any]:
     return _tool_loop(first.choices[0].finish_reason, calls, final.choices[0].message.content)
 
 
+def signed_tools(job: Job) -> dict[str, Any]:
+    """Of a model that signs its calls: the signature comes and goes back in a field that the SDK does not know."""
+    messages = list(HELLO)
+    completions = client_of(job).chat.completions
+    first = completions.create(model=job.model, messages=messages, tools=TOOLS[:1], tool_choice="required")
+    calls = first.choices[0].message.tool_calls or []
+    messages.append(first.choices[0].message.model_dump(exclude_none=True))
+    messages += _results(calls)
+    final = completions.create(model=job.model, messages=messages, tools=TOOLS[:1])
+    looped = _tool_loop(first.choices[0].finish_reason, calls, final.choices[0].message.content)
+    return {**looped, "signed": ["extra_content" in call.model_dump() for call in calls]}
+
+
 def tools_stream(job: Job) -> dict[str, Any]:
     messages = list(HELLO)
     completions = client_of(job).chat.completions
@@ -264,6 +277,7 @@ if __name__ == "__main__":
             "usage_stream": stream,
             "stream_helper": stream_helper,
             "tools": tools,
+            "signed_tools": signed_tools,
             "tools_stream": tools_stream,
             "structured": structured,
             "image": image,

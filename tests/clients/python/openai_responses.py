@@ -65,6 +65,17 @@ def tools(job: Job) -> dict[str, Any]:
     return _tool_loop(first.status, calls, final.output_text)
 
 
+def signed_tools(job: Job) -> dict[str, Any]:
+    responses = client_of(job).responses
+    turns: list[Any] = [{"role": "user", "content": WORDS}]
+    first = responses.create(model=job.model, input=turns, tools=TOOLS[:1], tool_choice="required", store=False)
+    calls: list[Any] = [item for item in first.output if item.type == "function_call"]
+    turns += [item.model_dump(exclude_none=True) for item in first.output]
+    turns += _results(calls)
+    final = responses.create(model=job.model, input=turns, tools=TOOLS[:1], store=False)
+    return _tool_loop(first.status, calls, final.output_text)
+
+
 def tools_stream(job: Job) -> dict[str, Any]:
     responses = client_of(job).responses
     turns: list[Any] = [{"role": "user", "content": WORDS}]
@@ -144,6 +155,7 @@ if __name__ == "__main__":
             "usage_stream": stream,
             "stream_helper": stream_helper,
             "tools": tools,
+            "signed_tools": signed_tools,
             "tools_stream": tools_stream,
             "structured": structured,
             "image": image,

@@ -120,17 +120,17 @@ async def plain(job: Job, model_of: Callable[[Job, str], Any]) -> dict[str, Any]
 
 
 def _seen(run: Any) -> dict[str, Any]:
-    usage = run.usage() if callable(run.usage) else run.usage
-    figures = {"input": usage.input_tokens, "output": usage.output_tokens, "cached": usage.cache_read_tokens}
-    return {"text": run.output if isinstance(run.output, str) else None, "usage": figures}
+    return {"text": run.output if isinstance(run.output, str) else None, "usage": _usage(run.usage)}
+
+
+def _usage(usage: Any) -> dict[str, int]:
+    return {"input": usage.input_tokens, "output": usage.output_tokens, "cached": usage.cache_read_tokens}
 
 
 async def stream(job: Job, model_of: Callable[[Job, str], Any]) -> dict[str, Any]:
     async with Agent(model_of(job, job.gateway.key)).run_stream(WORDS) as run:
         text = "".join([piece async for piece in run.stream_text(delta=True)])
-        usage = run.usage() if callable(run.usage) else run.usage
-    figures = {"input": usage.input_tokens, "output": usage.output_tokens, "cached": usage.cache_read_tokens}
-    return {"text": text, "usage": figures}
+        return {"text": text, "usage": _usage(run.usage)}
 
 
 async def tools(job: Job, model_of: Callable[[Job, str], Any]) -> dict[str, Any]:
