@@ -12,6 +12,16 @@ from schemas.envelope import Surface
 from schemas.failures import Failure, FailureKind
 
 
+_NULL = msgspec.Raw(b"null")
+_NO_THREADS = Failure(
+    kind=FailureKind.INVALID_REQUEST,
+    message="Invalid 'thread': conversations are not stored here; send all of it in 'messages'.",
+    param="thread",
+    # By this word the SDKs' tool runner knows that it has to go on by itself, with the whole conversation each time.
+    code="thread_unsupported_request",
+)
+
+
 class _Message(msgspec.Struct):
     role: Literal["user", "assistant", "system"]
 
@@ -35,6 +45,7 @@ class _Request(_Asked, kw_only=True):
     temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     top_k: Annotated[int, Meta(ge=0)] | None = None
+    thread: msgspec.Raw = _NULL
 
 
 _REQUEST = msgspec.json.Decoder(_Request)
@@ -73,6 +84,8 @@ class AnthropicMessages(_Anthropic):
         request = decode(_REQUEST, body)
         if isinstance(request, Failure):
             return request
+        if bytes(request.thread) != b"null":
+            return _NO_THREADS
         return Call(
             model=request.model,
             streaming=bool(request.stream),

@@ -56,7 +56,8 @@ PLAIN = _everywhere("echo", "plain") + _everywhere("echo", "responses", scripts=
 PLAIN += _everywhere("echo", "other_path", scripts=("anthropic_sdk",))
 STREAM = _everywhere("echo", "stream") + _everywhere("echo", "responses_stream", scripts=("openai_sdk",))
 TOOLS = _everywhere("tools", "tools", "tools_stream")
-TOOLS += _everywhere("tools", "tools_by_sdk", "responses_tools", scripts=("openai_sdk",))
+TOOLS += _everywhere("tools", "tools_by_sdk", scripts=("openai_sdk", "anthropic_sdk"))
+TOOLS += _everywhere("tools", "responses_tools", scripts=("openai_sdk",))
 # Whether a Claude takes a schema is known of its name.
 _STRUCTURED_MODELS = [model_of(family, "claude" if family == "anthropic" else "echo") for family in FAMILIES]
 STRUCTURED = [Job(script, "structured", model) for script in SCRIPTS for model in _STRUCTURED_MODELS]

@@ -96,7 +96,7 @@ STREAM = _everywhere("echo", "stream") + _everywhere("echo", "stream_helper", ap
 OTHER_PATHS = _everywhere("echo", "other_path", apis=(CHAT, RESPONSES, MESSAGES))
 OTHER_PATHS += _everywhere("echo", "bearer", apis=(MESSAGES,))
 TOOLS = _everywhere("tools", "tools", "tools_stream")
-TOOLS += _everywhere("tools", "tools_by_sdk", apis=(GEMINI,))
+TOOLS += _everywhere("tools", "tools_by_sdk", apis=(GEMINI, MESSAGES))
 TOOLS += _everywhere("tools", "responses_tools", apis=(LANGCHAIN_OPENAI,))
 # pydantic-ai asks Anthropic for a schema only where it knows the model's name.
 STRUCTURED = _structured("structured", apis=tuple(api for api in APIS if api != PYDANTIC[2]))

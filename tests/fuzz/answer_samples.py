@@ -1,6 +1,6 @@
 """A rich valid answer of each vendor format, whole and as a stream, as trees that can be broken.
 
-Shapes: each vendor's API reference. A stream is a list of `[name, payload]`; `stream_bytes` writes it as the vendor does.
+Shapes: each vendor's API reference. A stream is a list of `[name, payload]`; `stream_bytes` writes it as vendors do.
 """
 
 from typing import Any, Literal

@@ -104,6 +104,13 @@ def test_errors_have_anthropics_types(kind: FailureKind, error_type: str) -> Non
     }
 
 
+def test_threads_are_refused_in_the_word_by_which_the_sdks_go_on_without() -> None:
+    assert isinstance(read(thread=None), Call)
+    failure = read(thread={"type": "create"})
+    assert isinstance(failure, Failure)
+    assert error(failure)["error"]["details"] == {"error_code": "thread_unsupported_request"}
+
+
 def test_a_field_at_fault_is_named_even_if_the_text_does_not() -> None:
     failure = Failure(kind=FailureKind.INVALID_REQUEST, message="It is bad.", param="tools[0].name", code="odd")
     said = error(failure)["error"]

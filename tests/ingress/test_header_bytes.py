@@ -17,7 +17,13 @@ async def sent(stack: Stack, start: bytes, header: bytes, body: dict[str, Any]) 
     url = URL(stack.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     payload = json.dumps(body).encode()
-    lines = (start + b" HTTP/1.1", b"Host: h", b"Connection: close", b"Authorization: Bearer " + SECRET.encode(), header)
+    lines = (
+        start + b" HTTP/1.1",
+        b"Host: h",
+        b"Connection: close",
+        b"Authorization: Bearer " + SECRET.encode(),
+        header,
+    )
     head = b"\r\n".join((*lines, b"Content-Length: %d" % len(payload)))
     writer.write(head + b"\r\n\r\n" + payload)
     async with asyncio.timeout(3):
@@ -37,7 +43,16 @@ async def test_a_header_that_is_no_text_is_refused_by_name(name: str) -> None:
         assert stack.kafka.records == []
 
 
-@pytest.mark.parametrize("path", [b"POST /v1/%FF", b"GET /v1/models/%FF", b"POST /v1beta/models/%FF:generateContent"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"GET /v1/\xff",
+        b"GET /v1/models/\xff",
+        b"POST /v1/%FF",
+        b"GET /v1/models/%FF",
+        b"POST /v1beta/models/%FF:generateContent",
+    ],
+)
 async def test_a_path_that_is_no_text_is_not_found(path: bytes) -> None:
     async with ingress_stack() as stack:
         status, message = await sent(stack, path, b"X-Any: a", {"contents": [{"parts": [{"text": "hello"}]}]})

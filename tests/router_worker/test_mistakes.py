@@ -1,6 +1,5 @@
 """A mistake of ours in one request: its client hears of it at once, and nobody else suffers."""
 
-
 import msgspec
 import pytest
 

@@ -124,3 +124,8 @@ def test_an_error_in_a_200_is_an_error() -> None:
     assert failed(b'{"error":{"message":"upstream died","code":502}}').kind is FailureKind.VENDOR_ERROR
     refused = failed(b'{"error":{"message":"too long","code":400}}')
     assert (refused.kind, refused.message) == (FailureKind.VENDOR_REFUSED_REQUEST, "too long")
+
+
+def test_a_reason_that_says_that_the_vendor_failed_is_no_answer() -> None:
+    choice = {"index": 0, "message": {"content": "Hel"}, "finish_reason": "network_error"}
+    assert failed(orjson.dumps(answer(choices=[choice]))).kind is FailureKind.VENDOR_BROKE_OFF

@@ -344,7 +344,7 @@ def test_any_bytes_end_in_a_failure_and_raise_nothing(data: bytes, size: int) ->
 
 @pytest.mark.parametrize("reason", ["error", "network_error", "insufficient_system_resource"])
 def test_a_reason_that_says_that_the_vendor_failed_is_no_end(reason: str) -> None:
-    outcome = run(parser(), [stream_bytes(ROLE, chunk("a"), chunk(finish=reason), USAGE_CHUNK, b"[DONE]")])
+    outcome = run(parser(), stream_bytes(ROLE, chunk("a"), chunk(finish=reason), USAGE_CHUNK, b"[DONE]"))
     assert outcome.failure is not None
     assert outcome.failure.kind is FailureKind.VENDOR_BROKE_OFF
     assert reason.encode() not in outcome.client

@@ -69,7 +69,7 @@ def _chat_request(request: Request, *, streaming: bool) -> ChatRequest:
     if any(modality.upper() != "TEXT" for modality in config.response_modalities or ()):
         raise unsupported("generationConfig.responseModalities", "the vendors of this model answer in text only")
     calling = request.tool_config.function_calling_config if request.tool_config is not None else None
-    tools = [tool for tool in _tools(request) if _is_allowed(tool, calling)]
+    tools = _allowed(_tools(request), calling)
     contents = ContentsReader(request.contents)
     messages = contents.read()
     if not messages:
@@ -155,11 +155,12 @@ def _as_json_schema(where: str, schema: msgspec.Raw) -> msgspec.Raw:
     return found
 
 
-def _is_allowed(tool: Tool, calling: FunctionCallingConfig | None) -> bool:
+def _allowed(tools: Iterator[Tool], calling: FunctionCallingConfig | None) -> list[Tool]:
     """Of some functions, one must be called: other formats say it only of one, or of all. So only these are shown."""
     if calling is None or not calling.allowed_function_names or calling.mode == "NONE":
-        return True
-    return tool.name in calling.allowed_function_names
+        return list(tools)
+    names = frozenset(calling.allowed_function_names)
+    return [tool for tool in tools if tool.name in names]
 
 
 def _tool_choice(calling: FunctionCallingConfig | None, tools: list[Tool]) -> ToolChoice | None:

@@ -29,7 +29,15 @@ _CAPABILITY_OF_PART: dict[str, Capability] = {"input_image": "vision", "input_fi
 # Of anything else, also of what OpenAI has yet to invent, the length of its JSON says nothing.
 _AS_LONG_AS_WRITTEN = frozenset(
     {"input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text"}
-    | {"", "message", "reasoning", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"}
+    | {
+        "",
+        "message",
+        "reasoning",
+        "function_call",
+        "function_call_output",
+        "custom_tool_call",
+        "custom_tool_call_output",
+    }
 )
 _OWN_TOOLS = (None, "", "function", "custom")
 

@@ -69,6 +69,23 @@ const toolsStream = (job) =>
     clientOf(job).messages.stream({ model: job.model, max_tokens: 1000, messages, tools: TOOLS }).finalMessage(),
   );
 
+/** The SDK's own loop over functions. It asks the server to keep the conversation, and must hear that nobody does. */
+async function toolsBySdk(job) {
+  const called = [];
+  const runnable = TOOLS.map((tool) => ({
+    ...tool,
+    type: "custom",
+    run: async (given) => {
+      called.push([tool.name, given]);
+      return runTool(tool.name, given);
+    },
+    parse: (given) => given,
+  }));
+  const { messages } = clientOf(job).beta;
+  const answer = await messages.toolRunner({ model: job.model, max_tokens: 1000, messages: HELLO, tools: runnable });
+  return { calls: called, text: textOf(answer) };
+}
+
 async function structured(job) {
   const answer = await clientOf(job).messages.parse({
     model: job.model,
@@ -102,6 +119,7 @@ await main({
   reasoning_stream: (job) => stream(job, { thinking: { type: "enabled", budget_tokens: 1024 } }),
   tools,
   tools_stream: toolsStream,
+  tools_by_sdk: toolsBySdk,
   structured,
   image,
   count_tokens: countTokens,

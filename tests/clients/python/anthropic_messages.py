@@ -128,6 +128,28 @@ def _tool_loop(first: Any, final: Any) -> dict[str, Any]:
     return {"finish": first.stop_reason, "calls": calls, "text": _seen(final)["text"]}
 
 
+def tools_by_sdk(job: Job) -> dict[str, Any]:
+    """The SDK's own loop over functions. It asks the server to keep the conversation, and must hear that nobody does."""
+    called: list[Any] = []
+
+    @anthropic.beta_tool
+    def get_weather(city: str) -> str:
+        """The weather in a city."""
+        called.append(["get_weather", {"city": city}])
+        return run_tool("get_weather", {"city": city})
+
+    @anthropic.beta_tool
+    def get_time(city: str) -> str:
+        """The time in a city."""
+        called.append(["get_time", {"city": city}])
+        return run_tool("get_time", {"city": city})
+
+    runner = client_of(job).beta.messages.tool_runner(
+        model=job.model, max_tokens=1000, messages=HELLO, tools=[get_weather, get_time]
+    )
+    return {"calls": sorted(called, reverse=True), "text": _seen(runner.until_done())["text"]}
+
+
 def structured(job: Job) -> dict[str, Any]:
     answer = client_of(job).messages.parse(model=job.model, max_tokens=1000, messages=HELLO, output_format=Trip)
     trip = answer.parsed_output
@@ -222,6 +244,7 @@ if __name__ == "__main__":
             "stream_helper": stream_helper,
             "usage_stream": stream_helper,
             "tools": tools,
+            "tools_by_sdk": tools_by_sdk,
             "signed_tools": signed_tools,
             "tools_stream": tools_stream,
             "structured": structured,
