@@ -1,10 +1,12 @@
 """The HTTP edge for clients: paths, and the one place where failures become responses."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import Counter
 
 from ingress.answer import STREAM_BEGUN, AnswerFailed
@@ -29,6 +31,18 @@ log = structlog.get_logger(__name__)
 LAST_WRITES_S = 1.0
 """At the end of the drain: for answers that have left their handler and not yet the socket. aiohttp waits for it twice,
 and its own minute would outlast the pod's grace period."""
+
+
+class _NoBrokenHttp(logging.Filter):
+    """aiohttp logs a request that is no HTTP with the line at fault: a header with a key, maybe, or an address with one
+    in its query (G7), or, after a `Content-Length` that was too short, a piece of a prompt (G5). The client is told.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+_NO_BROKEN_HTTP = _NoBrokenHttp()
 
 
 class HttpApi:
@@ -56,6 +70,7 @@ class HttpApi:
         self._draining = False
 
     async def start(self) -> None:
+        logging.getLogger("aiohttp.server").addFilter(_NO_BROKEN_HTTP)
         app = web.Application(client_max_size=self._settings.max_body_bytes, middlewares=[self._edge])
         for endpoint in ENDPOINTS:
             app.router.add_post(endpoint.path, self._endpoint(endpoint.surface))

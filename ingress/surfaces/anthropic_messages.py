@@ -11,7 +11,6 @@ from ingress.surfaces.surface import Call, GatewayFields, Name, bearer, comment,
 from schemas.envelope import Surface
 from schemas.failures import Failure, FailureKind
 
-
 _NULL = msgspec.Raw(b"null")
 _NO_THREADS = Failure(
     kind=FailureKind.INVALID_REQUEST,

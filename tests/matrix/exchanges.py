@@ -23,6 +23,7 @@ from tests.matrix.cells import (
     token_facts,
 )
 from tests.matrix.meaning import (
+    ANNOUNCED,
     ARGUMENTS,
     MODEL,
     PNG,
@@ -133,7 +134,9 @@ def check_asked(client: Client, wire: WireSamples, scenario: Scenario, sent: Sen
         assert [(call.name, call.arguments) for call in calls] == [(TOOL, arguments) for arguments in ARGUMENTS]
         signed = wire.signs and (client.name, wire.name) not in UNSIGNED
         results = tuple(Result(call.call_id, text) for call, text in zip(calls, RESULTS, strict=True))
-        expected = dataclasses.replace(expected, calls=calls, results=results, signed=signed)
+        expected = dataclasses.replace(
+            expected, calls=calls, results=results, signed=signed, replayed="".join(ANNOUNCED)
+        )
     assert asked == expected
 
 

@@ -56,11 +56,15 @@ class Heard:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a vendor understood of a request. `images` as (media type, base64). `signed`: what
-    the vendor wants to see again of its own thoughts came back."""
+    """What a vendor understood of a request.
+
+    images: as (media type, base64). replayed: what the model itself had said before. signed: what the vendor wants to
+    see again of its own thoughts came back.
+    """
 
     system: str = ""
     text: str = ""
+    replayed: str = ""
     images: tuple[tuple[str, str], ...] = ()
     tools: tuple[str, ...] = ()
     schema: Any = None
@@ -154,6 +158,7 @@ SCHEMA: Json = {
     "additionalProperties": False,
 }
 STRUCTURED: Json = {"sum": 4, "word": "vier — \U0001f600"}
+ANNOUNCED = ("Ich sehe ", "nach:\n")
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 MODEL = "matrix-model"
 MAX_TOKENS = 4000

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 from tests.matrix.meaning import (
+    ANNOUNCED,
     ARGUMENTS,
     PIECES,
     STRUCTURED,
@@ -73,7 +74,7 @@ def story(scenario: Scenario, *, thinks: bool) -> Story:
             return Story(text=Talk(PIECES[:2]), is_cut_off=True)
         case "tool_calls":
             uses = tuple(ToolUse(TOOL, arguments, _cut(arguments)) for arguments in ARGUMENTS)
-            return Story(thought=Talk(THOUGHTS) if thinks else None, uses=uses)
+            return Story(thought=Talk(THOUGHTS) if thinks else None, text=Talk(ANNOUNCED), uses=uses)
         case "structured_output":
             return Story(text=Talk(_cut(STRUCTURED)))
         case "image":

@@ -3,7 +3,8 @@
 import pytest
 
 from router_worker.vendors.vendor import ParsedResponse
-from tests.matrix.cells import WIRES, WireSamples
+from schemas.failures import Failure
+from tests.matrix.cells import CLIENTS, WIRES, WireSamples, send
 from tests.matrix.features import FEATURES, UNHEEDED, Feature, calling, fate
 
 
@@ -24,3 +25,13 @@ def test_cohere_hides_thoughts_on_request() -> None:
         parsed = vendor.parse_response(call, 200, {}, wire.answer("plain", {}).body)
         assert isinstance(parsed, ParsedResponse)
         assert (b"reasoning_content" in parsed.body_for_client) == thoughts
+
+
+def test_mistral_takes_the_cache_key() -> None:
+    """Without it its cache is hit by chance only, and cached input costs a tenth (Mistral docs, "Prompt caching")."""
+    client, wire = CLIENTS[0], next(wire for wire in WIRES if wire.name == "mistral")
+    body = client.request("plain", streaming=False) | {"prompt_cache_key": "conversation-7"}
+    sent = send(client.name, wire, body, streaming=False, path_model=None)
+    assert not isinstance(sent, Failure)
+    assert sent.body["prompt_cache_key"] == "conversation-7"
+    assert sent.request.dropped == ()

@@ -149,7 +149,7 @@ class AnthropicWire:
     def read_request(self, url_path: str, request: Json) -> Asked:
         assert url_path == "/messages"
         system = request.get("system", "")
-        text = ""
+        text, replayed = "", ""
         images: list[tuple[str, str]] = []
         calls: list[Call] = []
         results: list[Result] = []
@@ -161,6 +161,8 @@ class AnthropicWire:
                         text += block["text"]
                     case "thinking":
                         signed = signed or (block["thinking"], block["signature"]) == (THOUGHT, _SIGNATURE)
+                    case "text":
+                        replayed += block["text"]
                     case "image":
                         images.append((block["source"]["media_type"], block["source"]["data"]))
                     case "tool_use":
@@ -172,6 +174,7 @@ class AnthropicWire:
         return Asked(
             system="".join(block["text"] for block in _blocks(system)),
             text=text,
+            replayed=replayed,
             images=tuple(images),
             tools=tuple(tool["name"] for tool in request.get("tools", ())),
             schema=None if shape is None else shape["schema"],

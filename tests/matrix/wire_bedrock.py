@@ -112,7 +112,7 @@ class BedrockWire:
     def read_request(self, url_path: str, request: Json) -> Asked:
         model = f"/model/{quote(self.vendor_model, safe='')}"
         assert url_path in (f"{model}/converse", f"{model}/converse-stream")
-        text = ""
+        text, replayed = "", ""
         images: list[tuple[str, str]] = []
         calls: list[Call] = []
         results: list[Result] = []
@@ -127,6 +127,8 @@ class BedrockWire:
                     case "reasoningContent":
                         thought = {"text": THOUGHT, "signature": _SIGNATURE}
                         signed = signed or value["reasoningText"] == thought
+                    case "text":
+                        replayed += value
                     case "image":
                         images.append((f"image/{value['format']}", value["source"]["bytes"]))
                     case "toolUse":
@@ -143,6 +145,7 @@ class BedrockWire:
         return Asked(
             system="".join(block.get("text", "") for block in request.get("system", ())),
             text=text,
+            replayed=replayed,
             images=tuple(images),
             tools=tuple(tool["name"] for tool in tools),
             schema=schema,

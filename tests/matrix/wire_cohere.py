@@ -88,7 +88,7 @@ class CohereWire:
 
     def read_request(self, url_path: str, request: Json) -> Asked:
         assert url_path == "/v2/chat"
-        system, text = "", ""
+        system, text, replayed = "", "", ""
         images: list[tuple[str, str]] = []
         calls: list[Call] = []
         results: list[Result] = []
@@ -102,6 +102,7 @@ class CohereWire:
                     text += "".join(part["text"] for part in parts if part["type"] == "text")
                     images += [_image(part["image_url"]["url"]) for part in parts if part["type"] == "image_url"]
                 case "assistant":
+                    replayed += "".join(part["text"] for part in parts)
                     for call in message.get("tool_calls", ()):
                         function = call["function"]
                         calls.append(Call(call["id"], function["name"], json.loads(function["arguments"])))
@@ -110,6 +111,7 @@ class CohereWire:
         return Asked(
             system=system,
             text=text,
+            replayed=replayed,
             images=tuple(images),
             tools=tuple(tool["function"]["name"] for tool in request.get("tools", ())),
             schema=request.get("response_format", {}).get("json_schema"),

@@ -108,7 +108,7 @@ class GeminiWire:
     def read_request(self, url_path: str, request: Json) -> Asked:
         streams = url_path == f"/models/{self.vendor_model}:streamGenerateContent?alt=sse"
         assert streams or url_path == f"/models/{self.vendor_model}:generateContent"
-        text = ""
+        text, replayed = "", ""
         images: list[tuple[str, str]] = []
         calls: list[Call] = []
         results: list[Result] = []
@@ -117,6 +117,8 @@ class GeminiWire:
             for part in content["parts"]:
                 if "text" in part and content["role"] == "user":
                     text += part["text"]
+                elif "text" in part and not part.get("thought"):
+                    replayed += part["text"]
                 elif "inlineData" in part:
                     images.append((part["inlineData"]["mimeType"], part["inlineData"]["data"]))
                 elif "functionCall" in part:
@@ -133,6 +135,7 @@ class GeminiWire:
         return Asked(
             system="".join(part["text"] for part in instruction["parts"]),
             text=text,
+            replayed=replayed,
             images=tuple(images),
             tools=tuple(each["name"] for tool in request.get("tools", ()) for each in tool["functionDeclarations"]),
             schema=config.get("responseJsonSchema", config.get("responseSchema")),

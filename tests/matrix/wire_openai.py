@@ -142,7 +142,7 @@ def _chunk(choices: list[Json]) -> Json:
 
 def read_chat_request(request: Json) -> Asked:
     """Of every vendor of this format."""
-    system, text = "", ""
+    system, text, replayed = "", "", ""
     images: list[tuple[str, str]] = []
     calls: list[Call] = []
     results: list[Result] = []
@@ -157,6 +157,7 @@ def read_chat_request(request: Json) -> Asked:
                 text += words
                 images += [_image(part) for part in parts if part["type"] == "image_url"]
             case "assistant":
+                replayed += words
                 for call in message.get("tool_calls") or ():
                     function = call["function"]
                     calls.append(Call(call["id"], function["name"], json.loads(function["arguments"])))
@@ -166,6 +167,7 @@ def read_chat_request(request: Json) -> Asked:
     return Asked(
         system=system,
         text=text,
+        replayed=replayed,
         images=tuple(images),
         tools=tuple(tool["function"]["name"] for tool in request.get("tools") or ()),
         schema=None if shape is None else shape["json_schema"]["schema"],

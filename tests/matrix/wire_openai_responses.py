@@ -87,7 +87,7 @@ class OpenAiResponsesWire:
 
     def read_request(self, url_path: str, request: Json) -> Asked:
         assert url_path == "/responses"
-        text = ""
+        text, replayed = "", ""
         images: list[tuple[str, str]] = []
         calls: list[Call] = []
         results: list[Result] = []
@@ -100,6 +100,8 @@ class OpenAiResponsesWire:
                         if part["type"] == "input_image":
                             media_type, _, data = part["image_url"].removeprefix("data:").partition(";base64,")
                             images.append((media_type, data))
+                case "message":
+                    replayed += "".join(part["text"] for part in item["content"])
                 case "reasoning":
                     signed = signed or item["encrypted_content"] == _ENCRYPTED
                 case "function_call":
@@ -109,6 +111,7 @@ class OpenAiResponsesWire:
         return Asked(
             system=request["instructions"],
             text=text,
+            replayed=replayed,
             images=tuple(images),
             tools=tuple(tool["name"] for tool in request.get("tools", ())),
             schema=request.get("text", {}).get("format", {}).get("schema"),

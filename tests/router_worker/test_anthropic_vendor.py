@@ -370,3 +370,15 @@ def test_counting() -> None:
 def test_usage_sample_is_what_the_totals_say() -> None:
     parts = USAGE["input_tokens"] + USAGE["cache_creation_input_tokens"] + USAGE["cache_read_input_tokens"]
     assert parts == TOKENS.input
+
+
+@pytest.mark.parametrize("place", ["us", "eu", 1])
+def test_a_place_with_a_price_of_its_own_is_refused(place: object) -> None:
+    made = VENDOR.build_request(call({**REQUEST, "inference_geo": place}))
+    assert isinstance(made, Failure)
+    assert (made.param, made.code) == ("inference_geo", "unsupported_by_vendor")
+
+
+@pytest.mark.parametrize("place", [None, "global"])
+def test_any_place_is_the_catalogues_price(place: object) -> None:
+    assert built({**REQUEST, "inference_geo": place})[1]["inference_geo"] == place

@@ -7,15 +7,20 @@ import msgspec
 
 from router_worker.vendors.anthropic.marks import MARK
 from router_worker.vendors.gateway_fields import drop_gateway_fields
-from router_worker.vendors.json_fields import Fields, read_fields, to_raw, write_fields
+from router_worker.vendors.json_fields import NULL, Fields, read_fields, to_raw, write_fields
 from router_worker.vendors.openai.chat import ATTEMPT_ID_HEADER
 from router_worker.vendors.row import VendorRow
 from router_worker.vendors.vendor import VendorCall, VendorRequest
+from router_worker.vendors.wire import cannot_say
 from schemas.failures import Failure, FailureKind
 
 ANTHROPIC_VERSION = "2023-06-01"
 VERTEX_VERSION = "vertex-2023-10-16"
 LEAST_BUDGET_TOKENS = 1024
+
+_ABSENT = msgspec.Raw(NULL)
+# Claude docs, "Data residency": any other place costs 1.1 times as much, from Opus 4.6 on.
+_ANYWHERE = (NULL, b'"global"')
 
 _THOUGHTS = ("thinking", "redacted_thinking")
 
@@ -31,6 +36,8 @@ def pass_through(call: VendorCall, row: VendorRow, *, counting: bool = False) ->
     for name in dropped:
         del fields[name]
     if not counting:
+        if bytes(fields.get("inference_geo", _ABSENT)) not in _ANYWHERE:
+            return cannot_say("inference_geo", "one place to compute in has a price of its own, not known here.")
         _cap(fields, call.max_output_tokens)
     if MARK.encode() in call.body and "messages" in fields:
         fields["messages"] = _without_foreign_thoughts(fields["messages"])

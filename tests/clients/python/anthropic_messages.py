@@ -129,7 +129,7 @@ def _tool_loop(first: Any, final: Any) -> dict[str, Any]:
 
 
 def tools_by_sdk(job: Job) -> dict[str, Any]:
-    """The SDK's own loop over functions. It asks the server to keep the conversation, and must hear that nobody does."""
+    """The SDK's own loop over functions. It asks the server to keep the conversation, and hears that nobody does."""
     called: list[Any] = []
 
     @anthropic.beta_tool
@@ -147,7 +147,9 @@ def tools_by_sdk(job: Job) -> dict[str, Any]:
     runner = client_of(job).beta.messages.tool_runner(
         model=job.model, max_tokens=1000, messages=HELLO, tools=[get_weather, get_time]
     )
-    return {"calls": sorted(called, reverse=True), "text": _seen(runner.until_done())["text"]}
+    text = _seen(runner.until_done())["text"]
+    # It runs them side by side.
+    return {"calls": sorted(called, key=lambda call: list(TOOL_DESCRIPTIONS).index(call[0])), "text": text}
 
 
 def structured(job: Job) -> dict[str, Any]:
