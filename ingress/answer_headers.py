@@ -1,5 +1,6 @@
 """What every answer says of itself in its headers, and in its body if the client asked for it. Pure."""
 
+import re
 from decimal import Decimal
 
 import msgspec
@@ -17,6 +18,8 @@ DROPPED = "X-Tollhouse-Dropped-Fields"
 
 MAX_DROPPED_CHARACTERS = 1000
 
+# A name out of a client's body that slipped through must not break the header apart.
+_HEADER_SAFE = re.compile(r"[\w.*\[\]-]{1,100}", re.ASCII)
 _PICO = Decimal(10) ** -12
 
 
@@ -46,7 +49,7 @@ def answer_headers(exchange: Exchange, head: Head, now_ms: int) -> dict[str, str
 
 def _shortened(names: tuple[str, ...]) -> str:
     """A field of each of a thousand tools may have been left out, and clients refuse headers of that size."""
-    text = ", ".join(names)
+    text = ", ".join(name for name in names if _HEADER_SAFE.fullmatch(name))
     return text if len(text) <= MAX_DROPPED_CHARACTERS else text[:MAX_DROPPED_CHARACTERS].rpartition(", ")[0] + ", ..."
 
 

@@ -22,7 +22,7 @@ from runtime.lifecycle import Deadline
 from runtime.metrics import Metrics
 from runtime.probes import write_port_file
 from schemas.catalogue import Catalogue
-from schemas.failures import Failure, FailureKind
+from schemas.failures import Failure, FailureKind, clipped
 from schemas.ids import RandomBytes, new_id
 
 log = structlog.get_logger(__name__)
@@ -157,6 +157,7 @@ class HttpApi:
             # Also what was refused at the door has a name, by which a caller can ask about it.
             request_id = new_id("req", self._clock.now_ms(), self._random_bytes)
             log.debug("refused", request_id=request_id, failure=failure.kind.value)
+        failure = clipped(failure)
         headers = {"Content-Type": "application/json", REQUEST_ID: request_id}
         if failure.retry_after_s is not None:
             headers["Retry-After"] = str(max(1, round(failure.retry_after_s)))

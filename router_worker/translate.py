@@ -1,10 +1,12 @@
 """Joins a client's format and a vendor's through the canonical form. Both joints implement `vendor.Vendor`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from router_worker.canonical.answer import Answer, Event, Started
 from router_worker.canonical.conversation import misfit
 from router_worker.canonical.request import ChatRequest, EmbeddingsRequest, Text, Thinking
+from router_worker.surfaces.field_names import in_clients_words
 from router_worker.surfaces.surface import AnswerWriter, ChatSurface, EmbeddingsSurface
 from router_worker.vendors.vendor import ParsedResponse, StreamParser, VendorCall, VendorRequest
 from router_worker.vendors.wire import EmbeddingsWire, EventReader, Refusals, Wire
@@ -26,10 +28,13 @@ class _Refusing:
 
 
 class Translated(_Refusing):
-    def __init__(self, surface: ChatSurface, wire: Wire) -> None:
+    """`field_names`: what the client calls canonical fields, where it has another name."""
+
+    def __init__(self, surface: ChatSurface, wire: Wire, field_names: Mapping[str, str]) -> None:
         super().__init__(wire)
         self._surface = surface
         self._wire = wire
+        self._field_names = field_names
 
     def build_request(self, call: VendorCall) -> VendorRequest | Failure:
         request = call.canonical
@@ -39,7 +44,11 @@ class Translated(_Refusing):
         unpaired = misfit(request.messages)
         if unpaired is not None:
             return unpaired
-        return _with_dropped(self._wire.build(request, call), request.dropped)
+        built = self._wire.build(request, call)
+        if isinstance(built, Failure):
+            return in_clients_words(built, self._field_names)
+        names = (self._field_names.get(name, name) for name in built.dropped)
+        return _with_dropped(built, (*request.dropped, *names))
 
     def parse_response(
         self, call: VendorCall, status: int, headers: Mapping[str, str], body: bytes
@@ -133,7 +142,8 @@ class TranslatedEmbeddings(_Refusing):
         if isinstance(request, Failure):
             return request
         assert isinstance(request, EmbeddingsRequest), "a translated call comes with its canonical request"
-        return _with_dropped(self._wire.build_embeddings(request, call), request.dropped)
+        built = self._wire.build_embeddings(request, call)
+        return built if isinstance(built, Failure) else _with_dropped(built, (*request.dropped, *built.dropped))
 
     def parse_response(
         self, call: VendorCall, status: int, headers: Mapping[str, str], body: bytes
@@ -157,11 +167,8 @@ class TranslatedEmbeddings(_Refusing):
         raise NotImplementedError("embeddings do not stream, and their surface reads no request that does")
 
 
-def _with_dropped(built: VendorRequest | Failure, dropped: tuple[str, ...]) -> VendorRequest | Failure:
-    if isinstance(built, Failure) or not dropped:
-        return built
-    names = tuple(dict.fromkeys((*dropped, *built.dropped)))
-    return VendorRequest(built.url_path, built.headers, built.body, names)
+def _with_dropped(built: VendorRequest, dropped: tuple[str, ...]) -> VendorRequest:
+    return replace(built, dropped=tuple(dict.fromkeys(dropped)))
 
 
 def _generated_bytes(answer: Answer) -> int:

@@ -88,7 +88,8 @@ def _placed(row: VendorRow, secrets: Secrets) -> VendorRow | None:
         return None
 
     def fill(text: str) -> str:
-        return _PLACE.sub(lambda found: values[found[1]] or "", text)
+        # Vertex AI's location "global", the only one that some models are in, has no prefix in its host's name.
+        return _PLACE.sub(lambda found: values[found[1]] or "", text).replace("//global-aiplatform.", "//aiplatform.")
 
     return msgspec.structs.replace(
         row, base_url=fill(row.base_url), region=None if row.region is None else fill(row.region)

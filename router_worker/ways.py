@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from router_worker.surfaces.anthropic.messages import AnthropicCountTokens as CountTokensSurface
 from router_worker.surfaces.anthropic.messages import AnthropicMessages as MessagesSurface
+from router_worker.surfaces.field_names import FIELD_NAMES
 from router_worker.surfaces.gemini.generate import GeminiGenerate as GeminiSurface
 from router_worker.surfaces.openai_chat.chat import OpenAiChat as ChatCompletionsSurface
 from router_worker.surfaces.openai_embeddings import OpenAiEmbeddings as EmbeddingsSurface
@@ -54,7 +55,10 @@ class _Formats:
 
 def ways_of(row: VendorRow) -> dict[SurfaceName, Way]:
     formats = _formats(row)
-    ways = {name: Way(Translated(surface, formats.wire), translated=True) for name, surface in CHAT_SURFACES.items()}
+    ways = {
+        name: Way(Translated(surface, formats.wire, FIELD_NAMES[name]), translated=True)
+        for name, surface in CHAT_SURFACES.items()
+    }
     if formats.embeddings is not None:
         ways["openai.embeddings"] = Way(TranslatedEmbeddings(_EMBEDDINGS, formats.embeddings), translated=True)
     return ways | {name: Way(vendor, translated=False) for name, vendor in formats.as_it_is.items()}

@@ -145,3 +145,19 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         return self.message if self.message is not None else self.rule.text
+
+
+MAX_MESSAGE_CHARACTERS = 1000
+MAX_PARAM_CHARACTERS = 200
+
+
+def clipped(failure: Failure) -> Failure:
+    """For the client: a field's name, and what is said of it, may repeat a megabyte of what the client itself sent."""
+    message, param = failure.message or "", failure.param or ""
+    if len(message) <= MAX_MESSAGE_CHARACTERS and len(param) <= MAX_PARAM_CHARACTERS:
+        return failure
+    return msgspec.structs.replace(
+        failure,
+        message=failure.message and f"{message[:MAX_MESSAGE_CHARACTERS]}…",
+        param=failure.param and param[:MAX_PARAM_CHARACTERS],
+    )

@@ -38,5 +38,5 @@ def effort(reasoning: Reasoning) -> Effort:
     budget = reasoning.budget_tokens
     if budget is None:
         return "medium"
-    bounds: tuple[tuple[int, Effort], ...] = ((0, "none"), (1024, "minimal"), (4096, "low"), (16384, "medium"))
+    bounds: tuple[tuple[int, Effort], ...] = ((0, "none"), (1023, "minimal"), (4096, "low"), (16384, "medium"))
     return next((word for bound, word in bounds if budget <= bound), "high")

@@ -19,9 +19,10 @@ from schemas.usage import TokenCounts
 class Reading:
     """Only what routing, capping and billing need; the rest of the body is the vendor's to judge.
 
-    max_output_tokens: the client's own cap per choice. has_media: images, documents or sound, or what the vendor adds of
-    its own (its tools, a stored prompt), whose tokens the body's length does not bound. canonical: reads all of the body, or says why it cannot be said in another format; called
-    only if a route needs it. free: vendors charge nothing for it, whatever happens (counting tokens).
+    max_output_tokens: the client's own cap per choice. has_media: images, documents or sound, or what the vendor adds
+    of its own (its tools, a stored prompt), whose tokens the body's length does not bound. canonical: reads all of the
+    body, or says why it cannot be said in another format; called only if a route needs it. free: vendors charge nothing
+    for it, whatever happens (counting tokens).
     """
 
     streaming: bool

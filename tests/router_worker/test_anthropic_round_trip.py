@@ -38,7 +38,7 @@ COUNTING: Surface = AnthropicCountTokens()
 CLIENT: ClientSurface = Ingress()
 WIRE: Wire = AnthropicWire(ROW)
 PASSED: tuple[Vendor, ...] = (vendors.AnthropicMessages(ROW), vendors.AnthropicCountTokens(ROW))
-BOTH: Vendor = Translated(SURFACE, WIRE)
+BOTH: Vendor = Translated(SURFACE, WIRE, {})
 
 FULL: dict[str, Any] = {
     "model": "cat-1",

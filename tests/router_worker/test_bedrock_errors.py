@@ -3,8 +3,10 @@
 import msgspec
 import pytest
 
+from router_worker.vendors.bedrock.stream import BedrockStream
 from schemas.failures import Failure, FailureKind
 from tests.router_worker.bedrock_samples import SERVICE, WIRE
+from tests.router_worker.event_stream_frames import event
 
 K = FailureKind
 NOW_MS = 1_763_800_000_000
@@ -114,3 +116,11 @@ def test_what_looks_like_a_key_is_not_shown() -> None:
 def test_request_id() -> None:
     assert WIRE.request_id({"x-amzn-requestid": "r1"}) == "r1"
     assert WIRE.request_id({}) is None
+
+
+def test_figures_that_cannot_be_read_do_not_cost_the_client_its_answer() -> None:
+    stream = BedrockStream(by_tool=False)
+    stream.feed(event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "a"}}))
+    stream.feed(event("messageStop", {"stopReason": "end_turn"}))
+    stream.feed(event("metadata", {"usage": {"inputTokens": -1, "outputTokens": 2}}))
+    assert (stream.complete, stream.failure, stream.tokens) == (True, None, None)

@@ -4,12 +4,11 @@ import asyncio
 import json
 from typing import Any
 
-from router_worker.vendors.vendor import VendorRequest
+from router_worker.vendors.vendor import VendorCall, VendorRequest
 from router_worker.ways import SURFACES
 from schemas.failures import Failure
 from tests.fakes.vendors import raw_vendor
 from tests.router_worker.vendor_line import HEAD, Line, caller
-from router_worker.vendors.vendor import VendorCall
 
 PIECES = 8
 PAUSE_S = 0.1

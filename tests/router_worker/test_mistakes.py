@@ -7,8 +7,8 @@ from router_worker.canonical.reasoning import budget_tokens
 from router_worker.canonical.request import Reasoning
 from router_worker.usable_vendor import UsableVendor
 from router_worker.vendors.openai.chat import OpenAiChat
-from router_worker.vendors.vendor import VendorCall, VendorRequest
 from router_worker.vendors.table import BUILT_IN
+from router_worker.vendors.vendor import VendorCall, VendorRequest
 from router_worker.ways import SURFACES, ways_of
 from schemas.failures import Failure
 from tests.fakes.waiting import until

@@ -18,7 +18,7 @@ from schemas.failures import FailureKind
 from schemas.usage import TokenCounts
 from tests.router_worker.openai_samples import USAGE, call, chunk, payloads, stream_bytes
 
-JOINED = Translated(OpenAiChat(), OpenAiWire(BUILT_IN["openai"]))
+JOINED = Translated(OpenAiChat(), OpenAiWire(BUILT_IN["openai"]), {})
 BODY: dict[str, Any] = {
     "model": "cat-1",
     "messages": [

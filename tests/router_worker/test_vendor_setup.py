@@ -114,3 +114,9 @@ def test_vertex_takes_the_access_token_of_the_moment() -> None:
     assert [usable["vertex"].key(), usable["vertex"].key()] == ["first", "second"]
     assert usable["vertex"].base_url.startswith("https://europe-west1-aiplatform.googleapis.com/v1/projects/p/")
     assert usable_vendors(VendorSettings(), place) == {}
+
+
+def test_vertex_in_no_place_in_particular() -> None:
+    place = {"GOOGLE_CLOUD_LOCATION": "global", "GOOGLE_CLOUD_PROJECT": "p", "VERTEX_ACCESS_TOKEN": "t"}
+    vertex = usable_vendors(VendorSettings(), place)["vertex"]
+    assert vertex.base_url == "https://aiplatform.googleapis.com/v1/projects/p/locations/global"

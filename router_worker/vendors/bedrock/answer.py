@@ -153,7 +153,15 @@ class MessageStop(msgspec.Struct, rename="camel"):
 
 
 class Metadata(msgspec.Struct):
-    usage: Usage | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+
+
+def read_tokens(usage: msgspec.Raw) -> TokenCounts | None:
+    """None if the figures are missing or cannot be read: an answer is not given up for that."""
+    try:
+        return msgspec.json.decode(usage, type=Usage).tokens()
+    except msgspec.DecodeError:
+        return None
 
 
 class EventWriter:

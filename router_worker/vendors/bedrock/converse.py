@@ -13,7 +13,7 @@ import msgspec
 
 from router_worker.canonical.answer import Answer, collect
 from router_worker.canonical.request import ChatRequest
-from router_worker.vendors.bedrock.answer import MALFORMED, EventWriter, Usage, WholeAnswer
+from router_worker.vendors.bedrock.answer import MALFORMED, EventWriter, WholeAnswer, read_tokens
 from router_worker.vendors.bedrock.aws_event_stream import CONTENT_TYPE
 from router_worker.vendors.bedrock.aws_sigv4 import SigV4Signer
 from router_worker.vendors.bedrock.errors import classify_aws_status
@@ -27,7 +27,6 @@ from router_worker.vendors.openai.chat import ATTEMPT_ID_HEADER
 from router_worker.vendors.row import VendorRow
 from router_worker.vendors.vendor import VendorCall, VendorRequest
 from schemas.failures import Failure, FailureKind
-from schemas.usage import TokenCounts
 
 _SERVICE = "bedrock"
 _DEFAULT_REGION = "us-east-1"
@@ -89,7 +88,7 @@ class BedrockConverse:
             if whole.stop_reason in MALFORMED:
                 return _GARBLED
             events = EventWriter(by_tool=_by_tool(call)).whole(whole)
-            return replace(collect(events, _tokens(whole.usage)), vendor_request_id=self.request_id(headers))
+            return replace(collect(events, read_tokens(whole.usage)), vendor_request_id=self.request_id(headers))
         except (msgspec.DecodeError, ValueError, RecursionError):
             return _GARBLED
 
@@ -110,10 +109,3 @@ def _by_tool(call: VendorCall) -> bool:
         return json_way(call.canonical, traits_of(call.vendor_model, call.model_id)) == "tool"
     except CannotSay:
         return False
-
-
-def _tokens(usage: msgspec.Raw) -> TokenCounts | None:
-    try:
-        return msgspec.json.decode(usage, type=Usage).tokens()
-    except msgspec.DecodeError:
-        return None

@@ -12,6 +12,7 @@ from router_worker.vendors.bedrock.answer import (
     EventWriter,
     MessageStop,
     Metadata,
+    read_tokens,
 )
 from router_worker.vendors.bedrock.aws_event_stream import EventFrame, EventStreamDecoder
 from router_worker.vendors.bedrock.errors import classify_exception
@@ -105,8 +106,7 @@ class BedrockStream:
                 self._finished = self._writer.finished(stop.stop_reason, stop.additional_model_response_fields)
                 return self._after_start(self._writer.block_stop())
             case "metadata":
-                usage = _decode(payload, Metadata).usage
-                self.tokens = usage.tokens() if usage is not None else None
+                self.tokens = read_tokens(_decode(payload, Metadata).usage)
                 if self.finish_reason is not None:
                     return self._end()
             case _:

@@ -19,6 +19,7 @@ from router_worker.vendors.openai.errors import classify_in_answer
 from router_worker.vendors.openai.pieces import BROKEN_REASONS
 from router_worker.vendors.openai.request import vendor_body
 from router_worker.vendors.openai.stream import OpenAiStream
+from router_worker.vendors.openai.thinking_parts import with_plain_thoughts
 from router_worker.vendors.openai.usage import find_tokens
 from router_worker.vendors.openai.vendor_row import ATTEMPT_ID_HEADER, OpenAiRow
 from router_worker.vendors.vendor import ParsedResponse, VendorCall, VendorRequest
@@ -70,6 +71,8 @@ class OpenAiChat(OpenAiRow):
     def parse_response(
         self, call: VendorCall, status: int, headers: Mapping[str, str], body: bytes
     ) -> ParsedResponse | Failure:
+        if self._row.quirks.thoughts == "thinking_parts":
+            body = with_plain_thoughts(body, "message")
         fields = read_fields(body)
         readable = body if fields is not None else without_half_pairs(body)
         error = (fields or read_fields(readable) or {}).get("error", _ABSENT)

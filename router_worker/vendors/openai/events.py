@@ -57,7 +57,7 @@ class OpenAiEvents(ChunkReader[Event]):
     def __init__(self, call: VendorCall, quirks: Quirks) -> None:
         super().__init__(choices=1)
         self._quirks = quirks
-        self._pieces = PieceReader(call.answer_id)
+        self._pieces = PieceReader(call)
         self._vendor_reason: str | None = None
 
     def feed(self, data: bytes) -> list[Event]:

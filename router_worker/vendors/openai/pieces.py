@@ -18,6 +18,8 @@ from router_worker.canonical.answer import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from router_worker.canonical.request import ChatRequest
+from router_worker.vendors.vendor import VendorCall
 
 
 class _Part(msgspec.Struct):
@@ -76,10 +78,13 @@ class _KnownCall:
 
 
 class PieceReader:
-    """One answer. `answer_id` is what the id of a call is made of that the vendor gave none."""
+    """One answer. A tool call that came without an id gets one made of `call.answer_id`. Thoughts that the client does
+    not want to see are counted and left out: few of these vendors can be told so."""
 
-    def __init__(self, answer_id: str) -> None:
-        self._answer_id = answer_id
+    def __init__(self, call: VendorCall) -> None:
+        self._answer_id = call.answer_id
+        reasoning = call.canonical.reasoning if isinstance(call.canonical, ChatRequest) else None
+        self._hides_thoughts = reasoning is not None and reasoning.visible is False
         self._calls: list[_KnownCall] = []
         self._started = 0
         self._refused = False
@@ -103,7 +108,7 @@ class PieceReader:
             events += self._read_call(0, None, piece.function_call)
         events = [event for event in events if not isinstance(event, TextDelta | ThinkingDelta) or event.text]
         self.output_bytes += sum(map(_size, events))
-        return events
+        return [event for event in events if not (self._hides_thoughts and isinstance(event, ThinkingDelta))]
 
     def finished(self, reason: str | None) -> Finished | None:
         """None if a call was begun that never got its name."""

@@ -8,6 +8,7 @@ from router_worker.vendors.gateway_fields import drop_gateway_fields
 from router_worker.vendors.json_fields import Fields, drop_fields, read_fields, to_raw, write_fields
 from router_worker.vendors.openai.fim import asks_to_fill, fim_fields
 from router_worker.vendors.openai.short_call_ids import with_short_call_ids
+from router_worker.vendors.openai.thinking_parts import with_thinking_parts
 from router_worker.vendors.row import CapField, Quirks
 from router_worker.vendors.vendor import VendorCall
 from schemas.failures import Failure
@@ -46,6 +47,8 @@ def vendor_body(call: VendorCall, quirks: Quirks) -> VendorBody | Failure:
         return VendorBody(quirks.fim_path, write_fields(filling[0]), (*dropped, *filling[1]))
     if quirks.tool_choice_required != "required" and bytes(fields.get("tool_choice", b"")) == b'"required"':
         fields["tool_choice"] = to_raw(quirks.tool_choice_required)
+    if quirks.thoughts == "thinking_parts" and "messages" in fields:
+        fields["messages"] = with_thinking_parts(fields["messages"])
     if quirks.short_tool_call_ids and "messages" in fields:
         fields["messages"] = with_short_call_ids(fields["messages"])
     return VendorBody(CHAT_PATH, write_fields(fields), dropped)

@@ -19,6 +19,7 @@ from router_worker.vendors.openai.chunks import ChunkReader
 from router_worker.vendors.openai.errors import classify_in_answer
 from router_worker.vendors.openai.pieces import BROKEN_REASONS
 from router_worker.vendors.openai.template import Template, learn
+from router_worker.vendors.openai.thinking_parts import with_plain_thoughts
 from router_worker.vendors.openai.usage import find_tokens
 from router_worker.vendors.row import Quirks
 from router_worker.vendors.vendor import VendorCall
@@ -119,6 +120,8 @@ class OpenAiStream(ChunkReader[bytes]):
 
     def _read_chunk(self, name: bytes, payload: bytes, emit: Callable[[bytes], None]) -> None:
         try:
+            if self._quirks.thoughts == "thinking_parts":
+                payload = with_plain_thoughts(payload, "delta")
             chunk, is_strict = _decode(payload)
             if name == b"error" or chunk.is_error:
                 self.failure = classify_in_answer(payload, after_chunks=self.chunks > 0)

@@ -64,7 +64,7 @@ class OpenAiWire(OpenAiRow):
         choice = completion.choices[0]
         if choice.finish_reason in BROKEN_REASONS:
             return Failure(kind=FailureKind.VENDOR_BROKE_OFF)
-        pieces = PieceReader(call.answer_id)
+        pieces = PieceReader(call)
         events = pieces.read(choice.message)
         finished = pieces.finished(choice.finish_reason)
         if finished is None:

@@ -1,6 +1,5 @@
 """The anthropic SDK, unmodified but for base_url and api_key."""
 
-# mypy: disable-error-code="import-not-found"
 from typing import Any
 
 import anthropic

@@ -1,6 +1,5 @@
 """The google-genai SDK, unmodified but for its base URL and key."""
 
-# mypy: disable-error-code="import-not-found"
 import base64
 from typing import Any
 

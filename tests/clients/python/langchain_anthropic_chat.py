@@ -1,6 +1,5 @@
 """langchain-anthropic: ChatAnthropic. It lets nobody else see the headers of its answers."""
 
-# mypy: disable-error-code="import-not-found"
 from typing import Any
 
 from langchain_anthropic import ChatAnthropic

@@ -1,6 +1,5 @@
 """What both LangChain clients do, with the chat model of either."""
 
-# mypy: disable-error-code="import-not-found"
 from collections.abc import Callable, Mapping
 from typing import Any
 

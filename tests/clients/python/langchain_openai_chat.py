@@ -1,6 +1,5 @@
 """langchain-openai: ChatOpenAI on Chat Completions and on Responses, and OpenAIEmbeddings."""
 
-# mypy: disable-error-code="import-not-found"
 from typing import Any
 
 import openai

@@ -1,6 +1,5 @@
 """litellm as a client: its `openai/` and `anthropic/` routes led to the gateway."""
 
-# mypy: disable-error-code="import-not-found"
 import json
 import os
 from collections.abc import Callable

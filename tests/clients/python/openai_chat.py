@@ -1,6 +1,5 @@
 """The openai SDK on Chat Completions, Embeddings and Models, unmodified but for base_url and api_key."""
 
-# mypy: disable-error-code="import-not-found"
 import json
 from typing import Any
 

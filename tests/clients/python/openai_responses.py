@@ -1,6 +1,5 @@
 """The openai SDK on the Responses API."""
 
-# mypy: disable-error-code="import-not-found"
 import json
 from typing import Any
 

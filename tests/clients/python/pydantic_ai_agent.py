@@ -1,6 +1,5 @@
 """pydantic-ai: an agent over its OpenAI, Anthropic and Google models."""
 
-# mypy: disable-error-code="import-not-found"
 import asyncio
 import base64
 from collections.abc import Callable, Coroutine
