@@ -1,7 +1,7 @@
 """A request's way through the ingress. Read `handle` top to bottom."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
@@ -22,6 +22,8 @@ from schemas.envelope import RequestEnvelope
 from schemas.failures import Failure, FailureKind
 from schemas.ids import RandomBytes, new_id
 from schemas.tenancy import ApiKey, Project, Tenants
+
+_NO_QUERY: Mapping[str, str] = {}
 
 
 class RequestPath:
@@ -50,7 +52,8 @@ class RequestPath:
 
     def caller(self, request: web.Request, surface: ClientSurface) -> tuple[ApiKey, Project]:
         """Raises AnswerFailed."""
-        secret = surface.secret(request.headers, request.query)
+        # Taking a query apart costs more than all the rest here, and hardly any request has one.
+        secret = surface.secret(request.headers, request.query if request.rel_url.raw_query_string else _NO_QUERY)
         caller = secret if isinstance(secret, Failure) else authenticate(secret, self._tenants)
         if isinstance(caller, Failure):
             raise AnswerFailed(caller)

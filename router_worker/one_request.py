@@ -234,13 +234,15 @@ class OneRequest:
     ) -> CallResult:
         bench, route = self._bench, context.route
         called_at_ms = bench.clock.now_ms()
+        told: AttemptEvent | None = None
 
         def heading(so_far: CallResult) -> Head:
+            nonlocal told
             now_ms = bench.clock.now_ms()
             cost: int | None = None
             if not call.streaming:
-                cost = finished_attempt(context, self._envelope, so_far, now_ms).cost_pico_usd
-                cost += sum(attempt.cost_pico_usd for attempt in self._attempts)
+                told = finished_attempt(context, self._envelope, so_far, now_ms)
+                cost = told.cost_pico_usd + sum(attempt.cost_pico_usd for attempt in self._attempts)
             return Head(
                 status=200,
                 content_type=EVENT_STREAM if call.streaming else JSON,
@@ -255,7 +257,11 @@ class OneRequest:
         result = await bench.caller.call(vendor, base_url + request.url_path, call, request, self._stream, heading)
         ended_at_ms = bench.clock.now_ms()
         self._vendor_ms += ended_at_ms - called_at_ms
-        event = finished_attempt(context, self._envelope, result, ended_at_ms)
+        if told is not None and result.failure is None:
+            # A plain answer's tokens were all known when its headers were: rating them again would say the same.
+            event = msgspec.structs.replace(told, ended_at_ms=ended_at_ms)
+        else:
+            event = finished_attempt(context, self._envelope, result, ended_at_ms)
         self._attempts.append(event)
         self._note(route, result, event)
         return result
