@@ -8,10 +8,10 @@ from router_worker.canonical.conversation import misfit
 from router_worker.canonical.request import ChatRequest, EmbeddingsRequest, Text, Thinking
 from router_worker.surfaces.field_names import in_clients_words
 from router_worker.surfaces.surface import AnswerWriter, ChatSurface, EmbeddingsSurface
+from router_worker.vendors.stream_facts import FactsOf
 from router_worker.vendors.vendor import ParsedResponse, StreamParser, VendorCall, VendorRequest
 from router_worker.vendors.wire import EmbeddingsWire, EventReader, Refusals, Wire
 from schemas.failures import Failure, FailureKind
-from schemas.usage import TokenCounts
 
 
 class _Refusing:
@@ -68,47 +68,16 @@ class Translated(_Refusing):
         return TranslatedStream(self._wire.open_events(call), self._surface.open_writer(call))
 
 
-class TranslatedStream:
+class TranslatedStream(FactsOf):
     """Until something was generated the client gets nothing, so that another route may still be tried (G2)."""
 
     def __init__(self, reader: EventReader, writer: AnswerWriter) -> None:
+        super().__init__(reader)
         self._reader = reader
         self._writer = writer
         self._held: list[Event] = []
         self._begun = False
         self._closed = False
-
-    @property
-    def tokens(self) -> TokenCounts | None:
-        return self._reader.tokens
-
-    @property
-    def failure(self) -> Failure | None:
-        return self._reader.failure
-
-    @property
-    def complete(self) -> bool:
-        return self._reader.complete
-
-    @property
-    def ended(self) -> bool:
-        return self._reader.ended
-
-    @property
-    def chunks(self) -> int:
-        return self._reader.chunks
-
-    @property
-    def output_bytes(self) -> int:
-        return self._reader.output_bytes
-
-    @property
-    def finish_reason(self) -> str | None:
-        return self._reader.finish_reason
-
-    @property
-    def vendor_request_id(self) -> str | None:
-        return self._reader.vendor_request_id
 
     def feed(self, data: bytes) -> bytes:
         return self._pass_on(self._reader.feed(data))

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from router_worker.canonical.request import ChatRequest, EmbeddingsRequest
+from router_worker.vendors.stream_facts import StreamFacts
 from schemas.failures import Failure
 from schemas.usage import TokenCounts
 
@@ -82,46 +83,12 @@ class ParsedResponse:
     output_bytes: int
 
 
-class StreamParser(Protocol):
+class StreamParser(StreamFacts, Protocol):
     """One stream. `feed` and `finish` return what the client gets now; it may be empty.
 
     Before the first non-empty return nothing of the answer exists for the client, so the attempt may still be given up
     for another route: keep-alive comments are therefore swallowed.
     """
-
-    @property
-    def tokens(self) -> TokenCounts | None:
-        """The vendor's final figures: None before them, and while a vendor only counts along."""
-
-    @property
-    def failure(self) -> Failure | None:
-        """Set by `feed` on an error in the stream or bytes that are no stream, by `finish` also on an early end.
-
-        Once it is set, nothing more is returned for the client: it is the caller who says it to the ingress.
-        """
-
-    @property
-    def complete(self) -> bool:
-        """The answer is whole: its end was seen. True only without a failure."""
-
-    @property
-    def ended(self) -> bool:
-        """Nothing more will come of reading on: the end marker or a failure was seen."""
-
-    @property
-    def chunks(self) -> int:
-        """Chunks of answer read. With any, the vendor has worked, so without `tokens` an estimate is due."""
-
-    @property
-    def output_bytes(self) -> int:
-        """Bytes of generated text seen so far, JSON escapes included: for `estimate.output_tokens_bound`."""
-
-    @property
-    def finish_reason(self) -> str | None: ...
-
-    @property
-    def vendor_request_id(self) -> str | None:
-        """The vendor's id of the answer, from the stream itself; prefer `Vendor.request_id` of the headers."""
 
     def feed(self, data: bytes) -> bytes:
         """Takes bytes as they come, cut anywhere. Never raises for what a vendor sends."""

@@ -8,37 +8,13 @@ from typing import Protocol
 
 from router_worker.canonical.answer import Answer, Embeddings, Event
 from router_worker.canonical.request import ChatRequest, EmbeddingsRequest
+from router_worker.vendors.stream_facts import StreamFacts
 from router_worker.vendors.vendor import VendorCall, VendorRequest
 from schemas.failures import Failure, FailureKind
-from schemas.usage import TokenCounts
 
 
-class EventReader(Protocol):
-    """One stream of a vendor. The properties mean what they mean in `vendor.StreamParser`."""
-
-    @property
-    def tokens(self) -> TokenCounts | None: ...
-
-    @property
-    def failure(self) -> Failure | None: ...
-
-    @property
-    def complete(self) -> bool: ...
-
-    @property
-    def ended(self) -> bool: ...
-
-    @property
-    def chunks(self) -> int: ...
-
-    @property
-    def output_bytes(self) -> int: ...
-
-    @property
-    def finish_reason(self) -> str | None: ...
-
-    @property
-    def vendor_request_id(self) -> str | None: ...
+class EventReader(StreamFacts, Protocol):
+    """One stream of a vendor."""
 
     def feed(self, data: bytes) -> list[Event]:
         """Takes bytes as they come, cut anywhere. Never raises for what a vendor sends."""

@@ -18,7 +18,8 @@ from router_worker.canonical.answer import (
 from router_worker.vendors.gemini.chunks import Chunk, ChunkReader, Part
 from router_worker.vendors.gemini.usage import read_tokens
 from router_worker.vendors.json_fields import NULL
-from schemas.failures import Failure, FailureKind
+from router_worker.vendors.stream_facts import FactsOf
+from schemas.failures import FailureKind
 from schemas.usage import TokenCounts
 
 _FINISH_REASONS: dict[str, FinishReason] = {
@@ -90,45 +91,14 @@ class EventWriter:
             yield TextDelta(text=part.text)
 
 
-class GeminiEvents:
+class GeminiEvents(FactsOf):
     """Implements `wire.EventReader`."""
 
     def __init__(self, answer_id: str) -> None:
         self._reader = ChunkReader()
+        super().__init__(self._reader)
         self._writer = EventWriter(answer_id)
         self._blocked = False
-
-    @property
-    def tokens(self) -> TokenCounts | None:
-        return self._reader.tokens
-
-    @property
-    def failure(self) -> Failure | None:
-        return self._reader.failure
-
-    @property
-    def complete(self) -> bool:
-        return self._reader.complete
-
-    @property
-    def ended(self) -> bool:
-        return self._reader.ended
-
-    @property
-    def chunks(self) -> int:
-        return self._reader.chunks
-
-    @property
-    def output_bytes(self) -> int:
-        return self._reader.output_bytes
-
-    @property
-    def finish_reason(self) -> str | None:
-        return self._reader.finish_reason
-
-    @property
-    def vendor_request_id(self) -> str | None:
-        return self._reader.vendor_request_id
 
     def feed(self, data: bytes) -> list[Event]:
         return self._events([chunk for _, chunk in self._reader.feed(data)])

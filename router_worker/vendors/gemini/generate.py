@@ -22,9 +22,9 @@ from router_worker.vendors.json_fields import (
     write_fields,
 )
 from router_worker.vendors.row import Quirks, VendorRow
+from router_worker.vendors.stream_facts import FactsOf
 from router_worker.vendors.vendor import ParsedResponse, VendorCall, VendorRequest
 from schemas.failures import Failure, FailureKind
-from schemas.usage import TokenCounts
 
 _CONFIG_NAMES = ("generationConfig", "generation_config")
 _CAP_NAMES = ("maxOutputTokens", "max_output_tokens")
@@ -70,44 +70,13 @@ class GeminiGenerate:
         return None  # only the body names the answer
 
 
-class GeminiStream:
+class GeminiStream(FactsOf):
     """Implements `vendor.StreamParser`."""
 
     def __init__(self, call: VendorCall) -> None:
         self._model_id = call.model_id
         self._reader = ChunkReader(call.choices)
-
-    @property
-    def tokens(self) -> TokenCounts | None:
-        return self._reader.tokens
-
-    @property
-    def failure(self) -> Failure | None:
-        return self._reader.failure
-
-    @property
-    def complete(self) -> bool:
-        return self._reader.complete
-
-    @property
-    def ended(self) -> bool:
-        return self._reader.ended
-
-    @property
-    def chunks(self) -> int:
-        return self._reader.chunks
-
-    @property
-    def output_bytes(self) -> int:
-        return self._reader.output_bytes
-
-    @property
-    def finish_reason(self) -> str | None:
-        return self._reader.finish_reason
-
-    @property
-    def vendor_request_id(self) -> str | None:
-        return self._reader.vendor_request_id
+        super().__init__(self._reader)
 
     def feed(self, data: bytes) -> bytes:
         return b"".join(self._event(payload) for payload, _ in self._reader.feed(data))
