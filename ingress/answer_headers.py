@@ -13,6 +13,7 @@ MODEL = "X-Tollhouse-Model"
 VENDOR = "X-Tollhouse-Vendor"
 ATTEMPTS = "X-Tollhouse-Attempts"
 COST = "X-Tollhouse-Cost-Usd"
+ESTIMATED = "X-Tollhouse-Cost-Estimated"
 OVERHEAD = "X-Tollhouse-Overhead-Ms"
 DROPPED = "X-Tollhouse-Dropped-Fields"
 
@@ -42,6 +43,8 @@ def answer_headers(exchange: Exchange, head: Head, now_ms: int) -> dict[str, str
     }
     if head.cost_pico_usd is not None:
         headers[COST] = usd(head.cost_pico_usd)
+    if head.estimated:
+        headers[ESTIMATED] = "true"
     if head.dropped:
         headers[DROPPED] = _shortened(head.dropped)
     return headers
@@ -53,13 +56,16 @@ def _shortened(names: tuple[str, ...]) -> str:
     return text if len(text) <= MAX_DROPPED_CHARACTERS else text[:MAX_DROPPED_CHARACTERS].rpartition(", ")[0] + ", ..."
 
 
-def routing_metadata(exchange: Exchange, head: Head, cost_pico_usd: int | None, overhead: int) -> dict[str, object]:
+def routing_metadata(
+    exchange: Exchange, head: Head, cost_pico_usd: int | None, overhead: int, *, estimated: bool
+) -> dict[str, object]:
     return {
         "request_id": exchange.envelope.request_id,
         "model": head.model,
         "vendor": head.vendor,
         "attempts": head.attempts,
         "cost_usd": None if cost_pico_usd is None else usd(cost_pico_usd),
+        "cost_estimated": estimated,
         "overhead_ms": overhead,
         "dropped_fields": list(head.dropped),
     }
@@ -71,7 +77,8 @@ def with_metadata(body: bytes, exchange: Exchange, head: Head, now_ms: int) -> b
     if not (end.startswith(b"{") and end.endswith(b"}")):
         return body
     overhead = overhead_ms(exchange, head, now_ms)
-    said = msgspec.json.encode(routing_metadata(exchange, head, head.cost_pico_usd, overhead))
+    metadata = routing_metadata(exchange, head, head.cost_pico_usd, overhead, estimated=head.estimated)
+    said = msgspec.json.encode(metadata)
     inside = end[1:-1].rstrip()
     return b"{" + inside + (b"," if inside.strip() else b"") + b'"routing_metadata":' + said + b"}"
 
@@ -79,7 +86,9 @@ def with_metadata(body: bytes, exchange: Exchange, head: Head, now_ms: int) -> b
 def stream_metadata(exchange: Exchange, head: Head, overhead: int) -> bytes:
     """For the end of a stream, as JSON; only there its cost is known."""
     end = exchange.end
-    return msgspec.json.encode(routing_metadata(exchange, head, None if end is None else end.cost_pico_usd, overhead))
+    cost_pico_usd = None if end is None else end.cost_pico_usd
+    estimated = end is not None and end.estimated
+    return msgspec.json.encode(routing_metadata(exchange, head, cost_pico_usd, overhead, estimated=estimated))
 
 
 def overhead_ms(exchange: Exchange, head: Head, now_ms: int) -> int:

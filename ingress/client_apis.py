@@ -54,6 +54,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 # The SDK takes the one or the other by its version.
 GEMINI_PATHS = ("/v1beta/models/{model:.+}:{action}", "/v1/models/{model:.+}:{action}")
 GEMINI_ACTIONS = ("generateContent", "streamGenerateContent")
+_GEMINI_WORDS = (*GEMINI_ACTIONS, "countTokens", "embedContent", "batchEmbedContents")
 MODEL_LISTS = ("/v1/models", "/v1/openai/models", "/v1/anthropic/v1/models")
 
 # For answers to paths that there are not: whose errors the client can read.
@@ -65,6 +66,6 @@ _BY_PREFIX: tuple[tuple[str, Surface], ...] = (
 
 
 def surface_of_path(path: str) -> ClientSurface:
-    if path.endswith(GEMINI_ACTIONS):
+    if path.startswith("/v1/models/") and path.endswith(_GEMINI_WORDS):
         return SURFACES["gemini.generate"]
     return SURFACES[next((name for prefix, name in _BY_PREFIX if path.startswith(prefix)), "openai.chat")]

@@ -18,6 +18,7 @@ from router_worker.canonical.request import ChatRequest, EmbeddingsRequest
 from router_worker.planner import Plan, PlanRequest, no_route_failure, plan, route_key
 from router_worker.rating import FREE
 from router_worker.stream import Refused, Stream
+from router_worker.surfaces.stored_objects import stored_object
 from router_worker.surfaces.surface import Reading
 from router_worker.usable_vendor import UsableVendor
 from router_worker.usage_events import (
@@ -85,6 +86,8 @@ class OneRequest:
         reading = SURFACES[self._envelope.surface].read(body, streaming=self._envelope.streaming)
         if isinstance(reading, Failure):
             result = await self._without_call(reading)
+        elif (refused := stored_object(self._envelope.surface, body)) is not None:
+            result = await self._without_call(refused)
         else:
             result = await self._serve(reading, body)
         await self._finish(result)
@@ -240,9 +243,11 @@ class OneRequest:
             nonlocal told
             now_ms = bench.clock.now_ms()
             cost: int | None = None
+            estimated = False
             if not call.streaming:
                 told = finished_attempt(context, self._envelope, so_far, now_ms)
                 cost = told.cost_pico_usd + sum(attempt.cost_pico_usd for attempt in self._attempts)
+                estimated = told.estimated or any(attempt.estimated for attempt in self._attempts)
             return Head(
                 status=200,
                 content_type=EVENT_STREAM if call.streaming else JSON,
@@ -251,6 +256,7 @@ class OneRequest:
                 attempts=context.attempt_no + 1,
                 vendor_ms=self._vendor_ms + now_ms - called_at_ms,
                 cost_pico_usd=cost,
+                estimated=estimated,
                 dropped=request.dropped,
             )
 

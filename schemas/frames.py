@@ -72,7 +72,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """`attempts`: vendor calls made for this answer, this one included. `vendor_ms`: how long they were waited for, all
-    together, until this frame. `cost_pico_usd`: of all attempts, known here only if the answer does not stream.
+    together, until this frame. `cost_pico_usd`: of all attempts, known here only if the answer does not stream; with
+    `estimated` it is an upper bound, because a vendor gave no figures.
     `dropped`: fields of the client's request that its vendor has no word for and that were left out."""
 
     status: int
@@ -82,6 +83,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     vendor_ms: int = 0
     cost_pico_usd: int | None = None
+    estimated: bool = False
     dropped: tuple[str, ...] = ()
 
 

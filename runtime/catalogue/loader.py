@@ -22,7 +22,7 @@ million tokens, as a string: a float would round before anybody could count.
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -90,6 +90,8 @@ def build_catalogue(
     """
     models: dict[str, tuple[str, Model]] = {model.model_id: (BUILT_FILE.name, model) for model in built}
     written: set[str] = set()
+    built_names = {model_id: (model.name, *model.aliases) for model_id, (_, model) in models.items()}
+    inherited: dict[str, tuple[str, ...]] = {}
     for file, document in documents:
         problems += [f"{file}: {name}: there is no such table" for name in document if name != "models"]
         tables = document.get("models", {})
@@ -99,8 +101,13 @@ def build_catalogue(
         for model_id, table in tables.items():
             model = _read_model(model_id, table, f"{file}: {model_id}", problems)
             if model is not None:
+                if model_id in built_names and "aliases" not in table:
+                    inherited[model_id] = built_names[model_id]
+                else:
+                    inherited.pop(model_id, None)
                 models[model_id] = (file, model)
                 written.add(model_id)
+    _inherit_names(models, inherited, written)
     _give_way(models, written)
     _refuse_duplicate_names(models, problems)
     if problems:
@@ -219,6 +226,18 @@ def _list(value: Any, where: str, problems: list[str]) -> list[Any]:
         problems.append(f"{where}: expected a list with at least one entry")
         return []
     return value
+
+
+def _inherit_names(
+    models: dict[str, tuple[str, Model]], inherited: Mapping[str, tuple[str, ...]], written: Collection[str]
+) -> None:
+    """Who changes a built model's price does not mean to take its further names away, unless he writes others, or gives
+    one of them to another model."""
+    taken = {name for model_id in written for name in _names(models[model_id][1])}
+    for model_id, names in inherited.items():
+        file, model = models[model_id]
+        kept = [name for name in dict.fromkeys(names) if name.lower() not in taken]
+        models[model_id] = (file, msgspec.structs.replace(model, aliases=(*model.aliases, *kept)))
 
 
 def _give_way(models: dict[str, tuple[str, Model]], written: set[str]) -> None:

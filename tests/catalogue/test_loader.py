@@ -215,3 +215,18 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InvalidCatalogue) as raised:
         load_catalogue([tmp_path / "none.toml", tmp_path / "bad.toml"])
     assert [problem.split(": ")[0].rsplit("/", 1)[-1] for problem in raised.value.problems] == ["none.toml", "bad.toml"]
+
+
+def test_a_replaced_model_keeps_its_further_names_unless_it_is_given_others(tmp_path: Path) -> None:
+    kept = MINE.replace("models.mine", 'models."gpt-4o-mini"').replace('aliases = ["my-alias"]\n', "")
+    found = load(tmp_path, kept).find("gpt-4o-mini-2024-07-18")
+    assert found is not None
+    assert (found.model_id, [route.vendor for route in found.routes]) == ("gpt-4o-mini", ["v"])
+    given = load(tmp_path, MINE.replace("models.mine", 'models."gpt-4o-mini"'))
+    assert given.find("gpt-4o-mini-2024-07-18") is None
+    both = kept + MINE.replace("models.mine", "models.other").replace("Mine", "Other").replace(
+        '"my-alias"', '"gpt-4o-mini-2024-07-18"'
+    )
+    other = load(tmp_path, both).find("gpt-4o-mini-2024-07-18")
+    assert other is not None
+    assert other.model_id == "other"

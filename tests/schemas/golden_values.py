@@ -306,6 +306,7 @@ PAYLOADS: dict[str, Any] = {
         attempts=2,
         vendor_ms=1204,
         cost_pico_usd=136500000,
+        estimated=True,
         dropped=("seed", "metadata"),
     ),
     "head/v1/newer_minor.json": _HEAD,
