@@ -80,3 +80,8 @@ def test_of_very_many_dropped_fields_the_header_names_the_first_ones() -> None:
     assert said.startswith("tools[0].input_examples, tools[1].input_examples, ")
     assert said.endswith("].input_examples, ...")
     assert len(said) < 1_100
+
+
+def test_a_name_that_would_break_the_header_apart_is_not_in_it() -> None:
+    odd = msgspec.structs.replace(HEAD, dropped=("seed", "x\r\nX-Evil: 1", "é", "messages[].*", "a.topK"))
+    assert answer_headers(exchange(), odd, 0)["X-Tollhouse-Dropped-Fields"] == "seed, messages[].*, a.topK"

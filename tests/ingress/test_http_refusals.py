@@ -315,3 +315,11 @@ async def test_any_body_gets_an_answer_in_the_apis_shape() -> None:
                 assert 400 <= response.status < 500, body
                 assert set((await response.json())["error"]) == {"message", "type", "param", "code"}, body
         assert stack.kafka.records == []
+
+
+async def test_a_name_of_a_megabyte_is_not_said_back() -> None:
+    async with ingress_stack() as stack:
+        path = "/" + "x" * 5000
+        async with stack.client.get(path) as response:
+            assert response.status == 404
+            assert len(await response.read()) < 2000

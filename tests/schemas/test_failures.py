@@ -5,7 +5,14 @@ from http import HTTPStatus
 
 import pytest
 
-from schemas.failures import FAILURES, Failure, FailureKind
+from schemas.failures import (
+    FAILURES,
+    MAX_MESSAGE_CHARACTERS,
+    MAX_PARAM_CHARACTERS,
+    Failure,
+    FailureKind,
+    clipped,
+)
 from schemas.frames import FAILURE_DECODER, encode_payload
 
 CLIENT_GONE_STATUS = 499  # nginx's; no client ever sees it
@@ -79,3 +86,12 @@ def test_a_failure_says_what_its_rule_says_unless_it_knows_better() -> None:
 def test_every_kind_travels_in_a_frame(kind: FailureKind) -> None:
     failure = Failure(kind=kind)
     assert FAILURE_DECODER.decode(encode_payload(failure)) == failure
+
+
+def test_what_a_client_sent_is_not_sent_back_by_the_megabyte() -> None:
+    failure = Failure(kind=FailureKind.INVALID_REQUEST, message="m" * 10**6, param="p" * 10**6, code="c", status=422)
+    cut = clipped(failure)
+    assert (len(cut.text), len(cut.param or "")) == (MAX_MESSAGE_CHARACTERS + 1, MAX_PARAM_CHARACTERS)
+    assert (cut.kind, cut.code, cut.http_status) == (failure.kind, "c", 422)
+    short = Failure(kind=FailureKind.INVALID_REQUEST, param="p")
+    assert clipped(short) is short
