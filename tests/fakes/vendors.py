@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 from datetime import date
 from decimal import Decimal
 
+import msgspec
+
 from deploy.local.vendors.delivery import Vendors
 from deploy.local.vendors.ledger import CallRow, Ledger
 from deploy.local.vendors.prices import load_prices
 from deploy.local.vendors.server import start_server
 from router_worker.usable_vendor import UsableVendor
 from router_worker.vendors.row import VendorRow
+from router_worker.vendors.table import BUILT_IN
 from router_worker.ways import ways_of
 from schemas.catalogue import Model, Price, Route
 from schemas.money import usd_to_pico
@@ -47,7 +50,11 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 def usable(name: str, base_url: str) -> UsableVendor:
-    row = VendorRow(name=name, base_url=base_url, api_key_env=None)
+    """In OpenAI's format, but for the vendor that the simulator plays in Anthropic's."""
+    if name == "sim-anthropic":
+        row = msgspec.structs.replace(BUILT_IN["anthropic"], name=name, base_url=base_url)
+    else:
+        row = VendorRow(name=name, base_url=base_url, api_key_env=None)
     return UsableVendor(ways=ways_of(row), base_url=base_url, api_key="k")
 
 

@@ -1,8 +1,10 @@
 """What HEAD says of cost before the answer, and what is refused before any vendor hears of it."""
 
+import msgspec
 import pytest
 
 from schemas.failures import FailureKind
+from tests.fakes.vendors import route
 from tests.fakes.worker_stack import ask, worker_stack
 
 
@@ -41,3 +43,17 @@ async def test_what_lies_at_a_vendor_is_refused_without_a_call() -> None:
         [error] = stack.ingress.errors
         assert (error.kind, error.param) == (FailureKind.INVALID_REQUEST, "messages[0].content[0].file.file_id")
         assert stack.vendors.calls() == []
+
+
+@pytest.mark.parametrize("vendor_model", ["echo", "status:code=500", "garbage"])
+async def test_counting_tokens_costs_nothing_whatever_becomes_of_it(vendor_model: str) -> None:
+    async with worker_stack(route("sim-anthropic", vendor_model)) as stack:
+        body = b'{"model":"m","messages":[{"role":"user","content":"one two"}]}'
+        await stack.serve(body, surface="anthropic.count_tokens")
+        await stack.ingress.over()
+        [attempt], [claim] = stack.kafka.attempts(), stack.ingress.claims
+        assert (attempt.failure is None) == (vendor_model == "echo")
+        assert attempt.cost_pico_usd == 0
+        # Also what the ingress would report, were this worker lost.
+        [lost] = msgspec.json.decode(bytes(claim.if_lost))["attempts"]
+        assert lost["cost_pico_usd"] == 0
