@@ -13,7 +13,7 @@ WORKERS ?= 1
 BILLING ?= 1
 KAFKA ?= auto
 
-PACKAGES := ingress router_worker billing_consumer runtime schemas tollhouse deploy/local tests bench catalogue_build
+PACKAGES := ingress router_worker billing_consumer admin_api reconciliation runtime schemas tollhouse deploy/local tests bench catalogue_build
 
 UP := --dir '$(STACK_DIR)' --port $(PORT) --ingress $(INGRESS) --workers $(WORKERS) --billing $(BILLING) --kafka $(KAFKA)
 UP += $(if $(KAFKA_BOOTSTRAP),--kafka-bootstrap '$(KAFKA_BOOTSTRAP)')

@@ -2,9 +2,9 @@
 
 import sys
 
-from billing_consumer.clickhouse_client import leave_out_data_frames
 from billing_consumer.service import build
 from billing_consumer.settings import BillingSettings
+from runtime.clickhouse import leave_out_data_frames
 from runtime.clock import SystemClock
 from runtime.lifecycle import Lifecycle
 from runtime.process import main

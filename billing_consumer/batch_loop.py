@@ -27,11 +27,12 @@ from aiokafka.errors import KafkaError
 
 from billing_consumer.batch_bounds import encode_plan
 from billing_consumer.batch_reader import BatchReader
-from billing_consumer.batch_writer import Batch, BatchWriter, ReadBatch, touched_by
+from billing_consumer.batch_writer import Batch, BatchWriter, ReadBatch, Written
 from billing_consumer.clickhouse_store import StoreUnavailable
 from billing_consumer.committed_plans import Place, read_beginnings, read_places
 from billing_consumer.settings import BatchSettings
-from billing_consumer.spend_publisher import SpendPublisher
+from billing_consumer.settlement_publisher import SettlementPublisher
+from billing_consumer.usage_progress import UsageProgress
 from runtime.clock import Clock
 from runtime.lifecycle import Deadline, Supervisor, finish
 from runtime.metrics import Metrics
@@ -41,6 +42,8 @@ log = structlog.get_logger(__name__)
 ResultT = TypeVar("ResultT")
 
 PARALLEL_INSERTS = 4
+LOG_APPEND_TIME = 1
+"""Kafka's number for a timestamp that the broker gave."""
 PROOF_HOLDS_S = 10.0
 LEAVE_WITHIN_S = 3.0
 
@@ -58,7 +61,8 @@ class BatchLoop(ConsumerRebalanceListener):
         topic: str,
         group: str,
         writer: BatchWriter,
-        spend: SpendPublisher,
+        settlements: SettlementPublisher,
+        progress: UsageProgress,
         settings: BatchSettings,
         clock: Clock,
         supervisor: Supervisor,
@@ -70,7 +74,8 @@ class BatchLoop(ConsumerRebalanceListener):
         self._topic = topic
         self._group = group
         self._writer = writer
-        self._spend = spend
+        self._settlements = settlements
+        self._progress = progress
         self._settings = settings
         self._clock = clock
         self._supervisor = supervisor
@@ -120,6 +125,7 @@ class BatchLoop(ConsumerRebalanceListener):
         # The cycle must be over before we rejoin: aiokafka would repeat a commit of it under the new generation, and
         # Kafka does not ask whether that generation's member still owns the partition.
         self._owned = set()
+        self._progress.let_go()
         self._cut_off()
         async with self._working:
             self._places = {}
@@ -183,19 +189,19 @@ class BatchLoop(ConsumerRebalanceListener):
 
         # 4. Insert. Dying here: some of the tables have the batch, others do not; the replay inserts all of it again,
         #    and the tokens drop what was there. ClickHouse away: tried again without end, with the bounds unchanged.
-        await self._insist(batches, lambda: self._write_all(read, unusual))
+        written = await self._insist(batches, lambda: self._write_all(read, unusual))
 
-        # 5. Publish the totals of every budget that was touched. After 4, or they would miss this batch; before 6, or
-        #    dying in between would leave an ingress with an old total until the key is next used.
-        touched = touched_by(read)
-        states = await self._insist(batches, lambda: self._spend.read(touched))
-        await self._spend.publish(states)
+        # 5. Settle: tell the budgets' authorities what the batches cost. After 4, or what they call spent might never
+        #    come to be; before 6, or dying in between would leave it out for good. Dying before: the replay writes, and
+        #    so settles, the same, under the same bounds, by which an authority knows what it has counted.
+        await self._settlements.publish(written)
 
         # 6. Finish: commit the ends, without a plan. Dying before: replayed, and counted once by its tokens.
         await self._commit({_key(batch): (batch.bounds.end, "") for batch in batches})
 
         for batch in batches:
             self._places[_key(batch)] = Place(batch.bounds.end, None)
+            self._progress.finished(batch.bounds.partition, batch.bounds.end, _kafka_time_ms(batch))
             self._batches.labels(replayed=str(batch.replayed).lower()).inc()
         self._batch_seconds.observe(self._clock.monotonic_s() - started_s)
 
@@ -227,18 +233,22 @@ class BatchLoop(ConsumerRebalanceListener):
         for partition, place in places.items():
             self._consumer.seek(partition, place.next_offset)
         self._places = places
+        self._progress.take({partition.partition: place.next_offset or 0 for partition, place in places.items()})
 
-    async def _write_all(self, batches: Sequence[ReadBatch], unusual: dict[int, set[str]]) -> None:
+    async def _write_all(self, batches: Sequence[ReadBatch], unusual: dict[int, set[str]]) -> list[Written]:
         slots = asyncio.Semaphore(PARALLEL_INSERTS)
 
-        async def write(batch: ReadBatch) -> None:
+        async def write(batch: ReadBatch) -> Written:
             async with slots:
-                await self._writer.write(batch, unusual.get(batch.bounds.partition, set()))
+                return await self._writer.write(batch, unusual.get(batch.bounds.partition, set()))
 
         # All are waited for, also when one fails: a try must not overlap with the next.
+        written: list[Written] = []
         for result in await asyncio.gather(*(write(batch) for batch in batches), return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
+            written.append(result)
+        return written
 
     async def _insist(self, batches: Sequence[Batch], work: Callable[[], Awaitable[ResultT]]) -> ResultT:
         """Tries until ClickHouse answers, and makes sure that the batches are still ours."""
@@ -275,3 +285,10 @@ class BatchLoop(ConsumerRebalanceListener):
 
 def _key(batch: Batch) -> TopicPartition:
     return TopicPartition(batch.bounds.topic, batch.bounds.partition)
+
+
+def _kafka_time_ms(batch: Batch) -> int:
+    """Kafka's own time of the last record; 0 if it was stamped by who sent it, which says nothing of other records."""
+    if not batch.records or batch.records[-1].timestamp_type != LOG_APPEND_TIME:
+        return 0
+    return batch.records[-1].timestamp

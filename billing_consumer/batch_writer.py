@@ -5,14 +5,14 @@ The store and the dead letters are passed in; all else here is pure or calls pur
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
 from billing_consumer.batch_bounds import Bounds, Span
 from billing_consumer.resolve import Report, Standing, resolve, suspects
 from billing_consumer.rows import read_record
-from billing_consumer.tables import ATTEMPTS, REQUESTS, Row, Table
+from billing_consumer.tables import ATTEMPTS, INTENTS, REQUESTS, Row, Table
 from runtime.metrics import Metrics
 from schemas.codec import UndecodableRecord
 
@@ -26,6 +26,8 @@ class KafkaRecord(Protocol):
     def offset(self) -> int: ...
     @property
     def timestamp(self) -> int: ...
+    @property
+    def timestamp_type(self) -> int: ...
     @property
     def value(self) -> bytes | None: ...
 
@@ -60,14 +62,14 @@ class ReadBatch:
     bounds: Bounds
     attempts: list[Report]
     requests: list[Report]
+    intents: list[Row]
 
 
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """Whose totals a cycle may have changed."""
+class Written(NamedTuple):
+    """`attempts`: the rows of that table that the batch made, whenever they were written first."""
 
-    api_key_ids: set[str]
-    project_ids: set[str]
+    bounds: Bounds
+    attempts: list[Row]
 
 
 class BatchWriter:
@@ -75,7 +77,7 @@ class BatchWriter:
         self._store = store
         self._dead_letters = dead_letters
         rows = metrics.counter("tollhouse_billing_rows_total")
-        self._rows_written = {table.name: rows.labels(table=table.name) for table in (ATTEMPTS, REQUESTS)}
+        self._rows_written = {table.name: rows.labels(table=table.name) for table in (ATTEMPTS, REQUESTS, INTENTS)}
 
     async def read(self, batch: Batch) -> ReadBatch:
         """Puts aside what cannot be read. A batch that is replayed puts its dead letters aside again: whoever looks at
@@ -86,10 +88,11 @@ class BatchWriter:
         bounds = batch.bounds
         attempts: list[Report] = []
         requests: list[Report] = []
+        intents: list[Row] = []
         for record in batch.records:
             value = record.value or b""
             try:
-                of_attempts, of_request = read_record(value, bounds.partition, record.offset)
+                said = read_record(value, bounds.partition, record.offset)
             except UndecodableRecord as error:
                 log.error(
                     "unreadable usage record", partition=bounds.partition, offset=record.offset, reason=error.reason
@@ -97,38 +100,40 @@ class BatchWriter:
                 # Usage carries no prompts, so the value may be kept.
                 await self._dead_letters.put(bounds.topic, bounds.partition, record.offset, error.reason, value)
                 continue
-            attempts += of_attempts
-            if of_request is not None:
-                requests.append(of_request)
-        return ReadBatch(bounds, attempts, requests)
+            attempts += said.attempts
+            if said.request is not None:
+                requests.append(said.request)
+            intents += said.intents
+        return ReadBatch(bounds, attempts, requests, intents)
 
     async def find_unusual(self, batches: Sequence[ReadBatch]) -> dict[int, set[str]]:
         """By partition, what earlier unusual reports were about. Raises StoreUnavailable."""
         spans = [_span(batch) for batch in batches if batch.attempts or batch.requests]
         return await self._store.unusual_before(spans) if spans else {}
 
-    async def write(self, batch: ReadBatch, unusual_before: Collection[str]) -> None:
-        """Returns when ClickHouse has the batch; may be called again and again. Raises StoreUnavailable."""
-        for table, reports in ((ATTEMPTS, batch.attempts), (REQUESTS, batch.requests)):
-            about = suspects(reports, frozenset(unusual_before))
-            standing: dict[str, Standing] = {}
-            if about:
-                bounds = batch.bounds
-                standing = await self._store.standing_before(table, bounds.partition, bounds.first, about)
-            rows = resolve(reports, standing)
-            if rows:
-                await self._store.insert(table, rows, batch.bounds.token(table.name))
-                self._rows_written[table.name].inc(len(rows))
+    async def write(self, batch: ReadBatch, unusual_before: Collection[str]) -> Written:
+        """Returns when ClickHouse has the batch; may be called again and again, and says the same each time. Raises
+        StoreUnavailable."""
+        await self._insert(batch.bounds, INTENTS, batch.intents)
+        attempts = await self._write_reports(batch.bounds, ATTEMPTS, batch.attempts, unusual_before)
+        await self._write_reports(batch.bounds, REQUESTS, batch.requests, unusual_before)
+        return Written(batch.bounds, attempts)
 
+    async def _write_reports(
+        self, bounds: Bounds, table: Table, reports: list[Report], unusual_before: Collection[str]
+    ) -> list[Row]:
+        about = suspects(reports, frozenset(unusual_before))
+        standing: dict[str, Standing] = {}
+        if about:
+            standing = await self._store.standing_before(table, bounds.partition, bounds.first, about)
+        rows = resolve(reports, standing)
+        await self._insert(bounds, table, rows)
+        return rows
 
-def touched_by(batches: Iterable[ReadBatch]) -> Touched:
-    key_at, project_at = ATTEMPTS.index("api_key_id"), ATTEMPTS.index("project_id")
-    touched = Touched(set(), set())
-    for batch in batches:
-        for report in batch.attempts:
-            touched.api_key_ids.add(report.row[key_at])
-            touched.project_ids.add(report.row[project_at])
-    return touched
+    async def _insert(self, bounds: Bounds, table: Table, rows: list[Row]) -> None:
+        if rows:
+            await self._store.insert(table, rows, bounds.token(table.name))
+            self._rows_written[table.name].inc(len(rows))
 
 
 def _span(batch: ReadBatch) -> Span:

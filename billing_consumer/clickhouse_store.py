@@ -1,4 +1,4 @@
-"""The edge to ClickHouse: inserts with tokens, lookups of earlier reports, totals.
+"""The edge to ClickHouse: inserts with tokens, lookups of earlier reports, intents that nobody reported on.
 
 Everything fails as StoreUnavailable, whatever the reason: the batch stays planned, and is tried again. (A lookup must
 be answered from data that has every earlier insert. One node does; with replicas it needs
@@ -7,17 +7,17 @@ select_sequential_consistency.)
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from billing_consumer.batch_bounds import Span
-from billing_consumer.clickhouse_client import CLICKHOUSE_ERRORS, connect
+from billing_consumer.intents import SweepWindow, Unreported
 from billing_consumer.resolve import Standing, rank_of, standing_of
-from billing_consumer.settings import ClickHouseSettings
 from billing_consumer.tables import Row, Table
+from runtime.clickhouse import CLICKHOUSE_ERRORS, connect
+from runtime.shared_settings import ClickHouseSettings
 
 ResultT = TypeVar("ResultT")
 
@@ -57,7 +57,7 @@ class ClickHouseStore:
 
     async def check(self) -> None:
         """Raises StoreUnavailable if ClickHouse is away or has no tables."""
-        await self._try(lambda client: client.query("SELECT 1 FROM unusual_reports LIMIT 0"))
+        await self._try(lambda client: client.query("SELECT 1 FROM intents LIMIT 0"))
 
     async def insert(self, table: Table, rows: Sequence[Row], token: str) -> None:
         """Returns when the rows are in the table and in all its rollups. Doing it again with the same token is safe."""
@@ -108,19 +108,38 @@ class ClickHouseStore:
                 written.append((row[id_at], Standing(rank, tuple(row))))
         return standing_of(written)
 
-    async def totals_usd(
-        self, api_key_ids: Iterable[str], project_ids: Iterable[str]
-    ) -> list[tuple[str, str, Decimal]]:
-        """(scope, its id, total) from the rollups."""
-        found: list[tuple[str, str, Decimal]] = []
-        for scope, ids, table, column in (
-            ("api_key", api_key_ids, "spend_by_key", "api_key_id"),
-            ("project", project_ids, "spend_by_project", "project_id"),
-        ):
-            for chunk in _chunks(sorted(ids), IDS_PER_QUERY):
-                query = f"SELECT {column}, sum(cost_usd) FROM {table} WHERE {column} IN %(ids)s GROUP BY {column}"
-                found += [(scope, scope_id, total) for scope_id, total in await self._rows(query, {"ids": chunk})]
-        return found
+    async def oldest_intents(self, partitions: Iterable[int]) -> dict[int, int]:
+        """By partition, when the first intent that is kept was due, in unix ms. Partitions without any are left out."""
+        query = (
+            "SELECT kafka_partition, toUnixTimestamp64Milli(min(due_at)) FROM intents"
+            " WHERE kafka_partition IN %(partitions)s GROUP BY kafka_partition"
+        )
+        rows = await self._rows(query, {"partitions": sorted(partitions)})
+        return {int(partition): int(due_at_ms) for partition, due_at_ms in rows}
+
+    async def unreported(self, windows: Sequence[SweepWindow], limit: int) -> list[Unreported]:
+        """Intents that were due within their partition's window, and on whose attempt no settled row tells. At most
+        `limit` for each partition: none for a partition means that there is none.
+
+        Both sides are read by their sorting keys: the window of intents is a range of (kafka_partition, due_at), and
+        attempts are found by the projects and requests of these intents. (Not by their times as well: a report with a
+        wrong clock would be missed for ever.)
+        """
+        due = " OR ".join(
+            f"(kafka_partition = {w.partition:d} AND due_at >= fromUnixTimestamp64Milli({w.from_ms:d}, 'UTC')"
+            f" AND due_at < fromUnixTimestamp64Milli({w.to_ms:d}, 'UTC'))"
+            for w in windows
+        )
+        # A report that is written but not yet settled does not count: the clock would say that its cost is known to
+        # the authorities when it is not.
+        settled = " OR ".join(f"(kafka_partition = {w.partition:d} AND kafka_offset < {w.end:d})" for w in windows)
+        query = (
+            f"SELECT kafka_partition, attempt_id, project_id, record FROM intents WHERE ({due}) AND attempt_id NOT IN ("
+            f" SELECT attempt_id FROM attempts WHERE ({settled})"
+            f" AND (project_id, request_id) IN (SELECT project_id, request_id FROM intents WHERE {due}))"
+            f" ORDER BY kafka_partition, due_at LIMIT {limit:d} BY kafka_partition"
+        )
+        return [Unreported(*row) for row in await self._rows(query, {})]
 
     async def _rows(self, query: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
         result: Any = await self._try(lambda client: client.query(query, parameters=parameters))

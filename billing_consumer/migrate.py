@@ -13,8 +13,8 @@ from string import Template
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from billing_consumer.clickhouse_client import connect
-from billing_consumer.settings import ClickHouseSettings
+from runtime.clickhouse import connect
+from runtime.shared_settings import ClickHouseSettings
 
 DEDUPLICATION_WINDOW = 20_000
 """How many blocks a table remembers. A busy fleet writes some twenty a second, so about a quarter of an hour: far
@@ -25,6 +25,7 @@ longer than a consumer that lost its partition can go on writing (billing_consum
 _ENGINES = {
     "merge_tree": "MergeTree",
     "summing_merge_tree": "SummingMergeTree",
+    "replacing_merge_tree": "ReplacingMergeTree",
     "deduplication": f"non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}",
 }
 
@@ -72,7 +73,7 @@ async def migrate(
 ) -> None:
     """Safe to run at every deploy, by one process at a time. `migrations`: instead of this version's own.
 
-    Raises MigrationRefused, or one of billing_consumer.clickhouse_client.CLICKHOUSE_ERRORS.
+    Raises MigrationRefused, or one of runtime.clickhouse.CLICKHOUSE_ERRORS.
     """
     wanted = load_migrations() if migrations is None else migrations
     server = await connect(settings, database="default")

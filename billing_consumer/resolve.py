@@ -1,8 +1,8 @@
 """Which report about an attempt or a request counts, when there are several. Pure.
 
-Two processes may report on one attempt: the worker that made the call and, when it went silent, the ingress with an
-upper bound. A report may also be in the topic twice. Exactly one counts, whatever the order: that of the highest rank,
-and of equal ones the first.
+Three may report on one attempt: the worker that made the call; when it went silent, the ingress with an upper bound;
+when that was silent too, the billing consumer itself, from the intent (`sweep`). A report may also be in the topic
+twice. Exactly one counts, whatever the order: that of the highest rank, and of equal ones the first.
 
 A row that is written is never changed. A better report is written together with a cancellation: the standing row again,
 with sign -1 and the better one's place in Kafka. A report that is no better than the standing one is not written.
@@ -21,7 +21,9 @@ from typing import NamedTuple
 from billing_consumer.tables import Row
 from schemas.usage import Origin
 
-Rank = tuple[int, bool]
+Rank = tuple[int, int]
+
+_CLOSENESS: dict[Origin, int] = {"audit": 0, "ingress": 1, "worker": 2, "intent": -1}
 
 
 class Report(NamedTuple):
@@ -43,13 +45,14 @@ class Standing(NamedTuple):
 
 
 def rank_of(delivery: int, origin: Origin) -> Rank:
-    """A later delivery of a request knows how it ended; within one, who made the call knows better than who watched."""
-    return (delivery, origin == "worker")
+    """A later delivery of a request knows how it ended; within one, who made the call knows better than who watched,
+    and who watched better than who only knows that the call was about to be made."""
+    return (delivery, _CLOSENESS[origin])
 
 
 def is_unusual(delivery: int, origin: Origin, repeat: bool) -> bool:
     """Whether there may be another report about the same thing that does not know of this one."""
-    return delivery > 0 or repeat or origin == "ingress"
+    return delivery > 0 or repeat or origin != "worker"
 
 
 def suspects(reports: Iterable[Report], unusual_before: Set[str]) -> set[tuple[str, str]]:

@@ -4,7 +4,11 @@ A record that ClickHouse could not take (a negative count, a number that is too 
 found at the insert, it would hold up its whole partition for ever.
 """
 
+from typing import NamedTuple
+
+from billing_consumer.intents import intent_row
 from billing_consumer.resolve import Report, is_unusual, rank_of
+from billing_consumer.tables import Row
 from schemas.codec import UndecodableRecord
 from schemas.money import pico_to_usd
 from schemas.usage import USAGE, AttemptEvent, RequestEvent, UsageRecord
@@ -18,16 +22,24 @@ MAX_COST_PICO_USD = 10**24
 MAX_STATUS = 999
 
 
-def read_record(value: bytes, partition: int, offset: int) -> tuple[list[Report], Report | None]:
-    """The reports of one Kafka record: on attempts, and on the request if it tells of its end.
+class Said(NamedTuple):
+    """What one Kafka record says: reports on attempts, and on the request if it tells of its end; or intents only."""
 
-    Raises UndecodableRecord, never anything else.
-    """
+    attempts: list[Report]
+    request: Report | None
+    intents: list[Row]
+
+
+def read_record(value: bytes, partition: int, offset: int) -> Said:
+    """Raises UndecodableRecord, never anything else."""
     record = USAGE.decode(value)
     attempts = [_attempt(record, event, partition, offset) for event in record.attempts]
-    if record.request is None:
-        return attempts, None
-    return attempts, _request(record, record.request, partition, offset)
+    if record.origin == "intent":
+        if not 0 <= record.deadline_ms <= MAX_TIME_MS:
+            raise UndecodableRecord("UsageRecord: the deadline of the intent is out of range")
+        return Said([], None, [intent_row(record, event, partition, offset) for event in record.attempts])
+    request = None if record.request is None else _request(record, record.request, partition, offset)
+    return Said(attempts, request, [])
 
 
 def _attempt(record: UsageRecord, event: AttemptEvent, partition: int, offset: int) -> Report:
@@ -41,9 +53,9 @@ def _attempt(record: UsageRecord, event: AttemptEvent, partition: int, offset: i
         tokens.output,
         tokens.reasoning,
     )
-    _check(
-        (event.attempt_no, event.delivery), event.status, counts, (event.started_at_ms, event.ended_at_ms), "attempt"
-    )
+    accepted_at_ms = record.accepted_at_ms or event.started_at_ms
+    times_ms = (accepted_at_ms, event.started_at_ms, event.ended_at_ms)
+    _check((event.attempt_no, event.delivery), event.status, counts, times_ms, "attempt")
     if not 0 <= event.cost_pico_usd <= MAX_COST_PICO_USD:
         raise UndecodableRecord("UsageRecord: the cost of an attempt is out of range")
     unusual = is_unusual(event.delivery, record.origin, record.repeat)
@@ -66,6 +78,7 @@ def _attempt(record: UsageRecord, event: AttemptEvent, partition: int, offset: i
         event.model,
         event.vendor,
         event.vendor_model,
+        accepted_at_ms,
         event.started_at_ms,
         event.ended_at_ms,
         _duration(event.first_byte_ms),
@@ -77,6 +90,7 @@ def _attempt(record: UsageRecord, event: AttemptEvent, partition: int, offset: i
         pico_to_usd(event.cost_pico_usd),
         event.price_id,
         event.estimated,
+        list(record.leases),
         unusual,
         1,
         partition,
@@ -127,7 +141,7 @@ def _duration(duration_ms: int | None) -> int | None:
 
 
 def _check(
-    numbers: tuple[int, int], status: int | None, counts: tuple[int, ...], times_ms: tuple[int, int], what: str
+    numbers: tuple[int, int], status: int | None, counts: tuple[int, ...], times_ms: tuple[int, ...], what: str
 ) -> None:
     if min(numbers) < 0 or max(numbers) > MAX_NUMBER:
         raise UndecodableRecord(f"UsageRecord: a number of the {what} is out of range")

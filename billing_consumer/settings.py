@@ -2,18 +2,16 @@
 
 from msgspec import Struct
 
-from runtime.shared_settings import Count, KafkaSettings, LifecycleSettings, LogSettings, Positive, ProbeSettings
-
-
-class ClickHouseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`url`: http(s)://host:port of ClickHouse's HTTP interface. `timeout_s`: for one query or insert; a batch that
-    runs into it is tried again."""
-
-    url: str
-    user: str = "default"
-    password: str = ""
-    database: str = "tollhouse"
-    timeout_s: Positive = 30.0
+from billing_consumer.authority.settings import AuthoritySettings
+from runtime.shared_settings import (
+    ClickHouseSettings,
+    Count,
+    KafkaSettings,
+    LifecycleSettings,
+    LogSettings,
+    Positive,
+    ProbeSettings,
+)
 
 
 class BatchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +29,7 @@ class BillingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     kafka: KafkaSettings
     clickhouse: ClickHouseSettings
     billing: BatchSettings
+    authority: AuthoritySettings
     log: LogSettings
     probe: ProbeSettings
     lifecycle: LifecycleSettings

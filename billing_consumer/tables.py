@@ -1,6 +1,7 @@
-"""The two tables that rows are inserted into: their columns, in the order of a row. The same as in migrations/*.sql.
+"""The tables that rows are inserted into: their columns, in the order of a row. The same as in migrations/*.sql.
 
-The last three columns of each are `sign`, `kafka_partition` and `kafka_offset`: what a cancellation changes.
+The last three columns of attempts and requests are `sign`, `kafka_partition` and `kafka_offset`: what a cancellation
+changes.
 """
 
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ ATTEMPTS = Table(
         ("model", "LowCardinality(String)"),
         ("vendor", "LowCardinality(String)"),
         ("vendor_model", "LowCardinality(String)"),
+        ("accepted_at", "DateTime64(3, 'UTC')"),
         ("started_at", "DateTime64(3, 'UTC')"),
         ("ended_at", "DateTime64(3, 'UTC')"),
         ("first_byte_ms", "Nullable(UInt64)"),
@@ -78,6 +80,7 @@ ATTEMPTS = Table(
         ("cost_usd", "Decimal(38, 12)"),
         ("price_id", "LowCardinality(String)"),
         ("estimated", "Bool"),
+        ("leases", "Array(String)"),
         *_POSITION,
     ),
 )
@@ -103,5 +106,19 @@ REQUESTS = Table(
         ("model", "LowCardinality(String)"),
         ("vendor", "LowCardinality(String)"),
         *_POSITION,
+    ),
+)
+
+INTENTS = Table(
+    "intents",
+    "attempt_id",
+    (
+        ("kafka_partition", "UInt32"),
+        ("request_id", "String"),
+        ("attempt_id", "String"),
+        ("project_id", "LowCardinality(String)"),
+        ("due_at", "DateTime64(3, 'UTC')"),
+        ("record", "String"),
+        ("kafka_offset", "UInt64"),
     ),
 )

@@ -1,49 +1,60 @@
-"""May this request be started? The seam for budgets: `admit` before, `Hold.release` after.
+"""May this request be started, and what does it hold until it is over? The seam of rate limits and budgets.
 
-This first form compares what was spent to the limit, so requests in flight can overshoot it by what they cost. Leases
-(DESIGN §5) will replace it behind the same two calls: admit then holds the worst case, and release frees the rest.
+Every request that is admitted has a ticket. The ingress tells it when the client has its answer (`answered`), whether a
+vendor call may be made (`covers`), and once what the request has cost (`settle`).
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from ingress.spend_view import SpendView
-from schemas.failures import Failure, FailureKind
-from schemas.money import format_usd
-from schemas.tenancy import ApiKey, Project
+from ingress.directory import Caller
+from ingress.worst_case import WorstCase
+from schemas.failures import Failure
 
 
-class Hold(Protocol):
-    """What an admitted request holds of its budgets."""
+class Ask(NamedTuple):
+    """`scopes`: all that the request touches (`schemas.budgets.scopes_of`). `accepted_at_ms`: decides the period."""
 
-    def release(self, cost_pico_usd: int) -> None:
-        """The request is over and cost this much. Called exactly once."""
+    caller: Caller
+    scopes: tuple[str, ...]
+    worst_case: WorstCase
+    accepted_at_ms: int
+
+
+class Refusal(NamedTuple):
+    """`headers`: what a caller's client can act upon (x-ratelimit-*, the budget's limit and rest)."""
+
+    failure: Failure
+    headers: dict[str, str]
+
+
+class Ticket(Protocol):
+    """Of one admitted request."""
+
+    @property
+    def leases(self) -> tuple[str, ...]:
+        """For the envelope: `str(LeaseRef)` of each lease that the request is paid from."""
+
+    @property
+    def gateway_cap_tokens(self) -> int | None:
+        """For the envelope: a cap that the client did not give."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """For the answer."""
+
+    def covers(self, bound_pico_usd: int) -> bool:
+        """Whether calls that can cost this much, all of the request's together, may be made. Holds more if need be."""
+
+    def shortfall(self) -> Failure:
+        """Why `covers` said no, for the client: the budget is spent, or what is left is held by others."""
+
+    def answered(self) -> None:
+        """The client has its answer, or has gone: its place among concurrent requests is free. Called once."""
+
+    def settle(self, cost_pico_usd: int, tokens: int) -> None:
+        """The request is over, its usage is in Kafka, and this is what it sums up to. Called exactly once."""
 
 
 class Admission(Protocol):
-    def admit(self, key: ApiKey, project: Project) -> Hold | Failure: ...
-
-
-class _NothingHeld:
-    def release(self, cost_pico_usd: int) -> None:
-        return
-
-
-class SpendAdmission:
-    """The narrowest scope is named first: a key's owner can do something about the key."""
-
-    def __init__(self, spend: SpendView) -> None:
-        self._spend = spend
-        self._hold = _NothingHeld()
-
-    def admit(self, key: ApiKey, project: Project) -> Hold | Failure:
-        limit = key.budget_pico_usd
-        if limit is not None and self._spend.spent_pico_usd("api_key", key.api_key_id) >= limit:
-            return _exceeded(FailureKind.API_KEY_BUDGET_EXCEEDED, "this API key", limit)
-        limit = project.budget_pico_usd
-        if limit is not None and self._spend.spent_pico_usd("project", project.project_id) >= limit:
-            return _exceeded(FailureKind.PROJECT_BUDGET_EXCEEDED, f"the project {project.project_id}", limit)
-        return self._hold
-
-
-def _exceeded(kind: FailureKind, whose: str, limit_pico_usd: int) -> Failure:
-    return Failure(kind=kind, message=f"The budget of {whose}, {format_usd(limit_pico_usd)} USD, is spent.")
+    async def admit(self, ask: Ask) -> Ticket | Refusal:
+        """At once if it can be said at once; else after a short wait for a lease. A cancelled wait holds nothing."""

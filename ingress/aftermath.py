@@ -67,12 +67,10 @@ class IngressAftermath:
             exchange.failure_now(queue_unavailable())
 
     def report_lost(self, exchange: Exchange, *, finished: bool) -> None:
-        attempts = [attempt for raw in exchange.if_lost for attempt in _attempts(raw)]
+        attempts = _attempts(exchange.if_lost) if exchange.if_lost is not None else ()
         self._lost_attempts.inc(len(attempts))
         now_ms = self._clock.now_ms()
-        self._report(
-            exchange, tuple(msgspec.structs.replace(a, ended_at_ms=now_ms) for a in attempts), finished, now_ms
-        )
+        self._report(exchange, tuple(_ended(attempt, now_ms) for attempt in attempts), finished, now_ms)
 
     def report_unserved(self, exchange: Exchange) -> None:
         self._report(exchange, (), True, self._clock.now_ms())
@@ -88,16 +86,20 @@ class IngressAftermath:
             requested_model=envelope.model,
             attempts=attempts,
             request=_request_event(exchange, attempts, now_ms) if finished else None,
+            accepted_at_ms=envelope.accepted_at_ms,
+            leases=envelope.leases,
         )
         delay_s = self._report_delay_s if attempts else 0.0
-        self._spawn(self._deliver(record, delay_s), f"report {envelope.request_id}")
+        exchange.report_begun()
+        self._spawn(self._deliver(exchange, record, delay_s), f"report {envelope.request_id}")
 
-    async def _deliver(self, record: UsageRecord, delay_s: float) -> None:
+    async def _deliver(self, exchange: Exchange, record: UsageRecord, delay_s: float) -> None:
         if delay_s:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), delay_s)
         # No need to mark repeats: whatever comes from an ingress is looked up before it is counted.
         await self._usage.deliver(Topic.USAGE, record.attribution.project_id, lambda _repeat: USAGE.encode(record))
+        exchange.report_delivered()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = self._supervisor.spawn(work, name)
@@ -113,6 +115,11 @@ def _attempts(if_lost: msgspec.Raw) -> tuple[AttemptEvent, ...]:
     except UndecodableRecord as error:
         log.error("a lost worker's claim cannot be read, its attempt goes unreported", reason=error.reason)
         return ()
+
+
+def _ended(attempt: AttemptEvent, now_ms: int) -> AttemptEvent:
+    """Only of the call that was under way is it not known when it ended."""
+    return msgspec.structs.replace(attempt, ended_at_ms=now_ms) if attempt.outcome == "worker_lost" else attempt
 
 
 def _request_event(exchange: Exchange, attempts: tuple[AttemptEvent, ...], now_ms: int) -> RequestEvent:

@@ -1,6 +1,8 @@
 """Brings what the worker sends to the client: a plain answer whole, a stream chunk by chunk."""
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 
@@ -20,10 +22,13 @@ LAST_WORDS_S = 1.0
 class AnswerFailed(Exception):
     """There is no answer, and nothing was sent yet: the client gets an ordinary error response."""
 
-    def __init__(self, failure: Failure, request_id: str | None = None) -> None:
+    def __init__(
+        self, failure: Failure, request_id: str | None = None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         super().__init__(failure.kind)
         self.failure = failure
         self.request_id = request_id
+        self.headers = headers
 
 
 class AnswerWriter:
@@ -55,7 +60,7 @@ class AnswerWriter:
                 parts.append(part)
                 exchange.consumed(len(part))
             if exchange.failure is not None:
-                raise AnswerFailed(exchange.failure, exchange.envelope.request_id)
+                raise AnswerFailed(exchange.failure, exchange.envelope.request_id, exchange.ticket.headers)
             if exchange.end is not None:
                 break
             await self._wait(exchange, deadline_s)
@@ -72,7 +77,7 @@ class AnswerWriter:
         head = exchange.head
         assert head is not None
         if exchange.failure is not None and not exchange.data:
-            raise AnswerFailed(exchange.failure, exchange.envelope.request_id)
+            raise AnswerFailed(exchange.failure, exchange.envelope.request_id, exchange.ticket.headers)
         now_ms = self._clock.now_ms()
         headers = answer_headers(exchange, head, now_ms)
         response = web.StreamResponse(

@@ -16,6 +16,7 @@ COST = "X-Tollhouse-Cost-Usd"
 ESTIMATED = "X-Tollhouse-Cost-Estimated"
 OVERHEAD = "X-Tollhouse-Overhead-Ms"
 DROPPED = "X-Tollhouse-Dropped-Fields"
+OUTPUT_CAP = "X-Tollhouse-Output-Cap-Tokens"
 
 MAX_DROPPED_CHARACTERS = 1000
 
@@ -32,7 +33,8 @@ def usd(pico_usd: int) -> str:
 
 def answer_headers(exchange: Exchange, head: Head, now_ms: int) -> dict[str, str]:
     """The overhead is what passed from acceptance to now without the time that vendors took: queueing and our own work.
-    A stream's cost is not known when its headers are sent; it comes with the metadata at its end, if asked for."""
+    A stream's cost is not known when its headers are sent; it comes with the metadata at its end, if asked for.
+    The output cap is there if the client gave none and a hard budget needed one."""
     headers = {
         "Content-Type": head.content_type,
         REQUEST_ID: exchange.envelope.request_id,
@@ -47,6 +49,9 @@ def answer_headers(exchange: Exchange, head: Head, now_ms: int) -> dict[str, str
         headers[ESTIMATED] = "true"
     if head.dropped:
         headers[DROPPED] = _shortened(head.dropped)
+    if head.capped_tokens is not None:
+        headers[OUTPUT_CAP] = str(head.capped_tokens)
+    headers.update(exchange.ticket.headers)
     return headers
 
 

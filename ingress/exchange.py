@@ -1,4 +1,6 @@
-"""One request as the ingress sees it: who claimed it, what has come back, and who waits for it. Pure state, no I/O."""
+"""One request as the ingress sees it: who claimed it, what has come back, who waits for it, and what it holds. Pure
+state, no I/O.
+"""
 
 import asyncio
 from collections import deque
@@ -6,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from ingress.admission import Ticket
 from schemas.envelope import RequestEnvelope
 from schemas.failures import Failure
 from schemas.frames import End, FrameType, Head, credit_payload, frame
@@ -23,10 +26,15 @@ class Exchange:
 
     __slots__ = (
         "_consumed",
+        "_cost",
+        "_settled",
+        "_unreported",
         "_waiter",
         "_window_bytes",
         "body",
+        "carried_pico_usd",
         "channel",
+        "claimed_pico_usd",
         "client_done",
         "data",
         "end",
@@ -36,16 +44,22 @@ class Exchange:
         "if_lost",
         "last_claim_no",
         "status",
+        "ticket",
         "worker_done",
     )
 
-    def __init__(self, envelope: RequestEnvelope, body: bytes, window_bytes: int) -> None:
+    def __init__(self, envelope: RequestEnvelope, body: bytes, window_bytes: int, ticket: Ticket) -> None:
         self.envelope = envelope
         self.body = body
+        self.ticket = ticket
         self.channel: Channel | None = None
         self.last_claim_no = -1
-        self.if_lost: list[msgspec.Raw] = []
-        """What to report of each vendor call of the present claim, should its worker be lost before SETTLED."""
+        self.if_lost: msgspec.Raw | None = None
+        """What to report of the vendor calls of the present delivery, should its worker be lost before SETTLED."""
+        self.claimed_pico_usd = 0
+        """What the calls of the present delivery have cost, or can still cost, at most."""
+        self.carried_pico_usd = 0
+        """The same of earlier deliveries, whose workers were lost."""
         self.head: Head | None = None
         self.data: deque[bytes] = deque()
         self.end: End | None = None
@@ -58,6 +72,37 @@ class Exchange:
         self._window_bytes = window_bytes
         self._consumed = 0
         self._waiter: asyncio.Future[None] | None = None
+        self._unreported = 0
+        self._cost: tuple[int, int] | None = None
+        self._settled = False
+
+    # The money's side. A hold may be settled only when all usage of the request is in Kafka: a lease is closed with the
+    # word that it is (`LeaseReport.closing`).
+
+    def covers(self, claimed_pico_usd: int) -> bool:
+        """Whether the present delivery may come to cost this much; remembers it if so."""
+        if not self.ticket.covers(self.carried_pico_usd + claimed_pico_usd):
+            return False
+        self.claimed_pico_usd = claimed_pico_usd
+        return True
+
+    def report_begun(self) -> None:
+        self._unreported += 1
+
+    def report_delivered(self) -> None:
+        self._unreported -= 1
+        self._settle()
+
+    def cost_known(self, cost_pico_usd: int, tokens: int) -> None:
+        """Of the present delivery; there is no other after it."""
+        if self._cost is None:
+            self._cost = (self.carried_pico_usd + cost_pico_usd, tokens)
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._cost is not None and not self._unreported and not self._settled:
+            self._settled = True
+            self.ticket.settle(*self._cost)
 
     # The client's side.
 
@@ -120,4 +165,6 @@ class Exchange:
         )
         self.channel = None
         self.last_claim_no = -1
-        self.if_lost = []
+        self.if_lost = None
+        self.carried_pico_usd += self.claimed_pico_usd
+        self.claimed_pico_usd = 0

@@ -8,12 +8,24 @@ import hmac
 from collections.abc import Callable
 from typing import Protocol, get_args
 
+from ingress.admission import Ticket
 from ingress.exchange import Channel, Exchange
 from runtime.clock import Clock
 from runtime.metrics import Metrics
 from schemas.envelope import RequestEnvelope
 from schemas.failures import Failure, FailureKind
-from schemas.frames import Claim, End, FrameType, Head, RefusalReason, Refuse, accept_payload, encode_payload, frame
+from schemas.frames import (
+    Claim,
+    End,
+    FrameType,
+    Head,
+    RefusalReason,
+    Refuse,
+    Settled,
+    accept_payload,
+    encode_payload,
+    frame,
+)
 
 
 class Aftermath(Protocol):
@@ -73,8 +85,8 @@ class Exchanges:
 
     # The client's side.
 
-    def open(self, envelope: RequestEnvelope, body: bytes) -> Exchange:
-        exchange = Exchange(envelope, body, self._window_bytes)
+    def open(self, envelope: RequestEnvelope, body: bytes, ticket: Ticket) -> Exchange:
+        exchange = Exchange(envelope, body, self._window_bytes, ticket)
         self._by_stream[envelope.stream_id] = exchange
         self._waiting_clients += 1
         return exchange
@@ -85,11 +97,14 @@ class Exchanges:
         self._waiting_clients -= 1
         exchange.client_done = True
         self._by_stream.pop(exchange.envelope.stream_id, None)
+        exchange.ticket.answered()
+        exchange.cost_known(0, 0)
 
     def close(self, exchange: Exchange, status: int, failure: Failure | None) -> None:
         """The client has its answer, or nobody waits any more. Called exactly once for each exchange."""
         self._waiting_clients -= 1
         exchange.client_done = True
+        exchange.ticket.answered()
         exchange.status = status
         if failure is not None and exchange.failure is None:
             exchange.failure = failure
@@ -97,6 +112,7 @@ class Exchanges:
         if exchange.channel is None:
             del self._by_stream[exchange.envelope.stream_id]
             self._aftermath.report_unserved(exchange)
+            exchange.cost_known(0, 0)
         elif not exchange.worker_done:
             # A failure in the middle of a stream was told to the client as an event: its answer counts as given.
             why = failure or exchange.failure or Failure(kind=FailureKind.CLIENT_GONE)
@@ -107,6 +123,10 @@ class Exchanges:
     def claim(self, channel: Channel, stream_id: int, claim: Claim) -> None:
         exchange = self._by_stream.get(stream_id)
         reason = self._refusal(exchange, channel, claim)
+        if reason is None and exchange is not None and not exchange.covers(claim.spent_pico_usd + claim.bound_pico_usd):
+            reason = "budget"
+            if exchange.channel is None:
+                exchange.failure_now(exchange.ticket.shortfall())
         if reason is not None or exchange is None:
             refusal = Refuse(reason=reason or "unknown")
             self._refused[refusal.reason].inc()
@@ -117,7 +137,7 @@ class Exchanges:
         exchange.channel = channel
         exchange.last_claim_no = claim.claim_no
         if bytes(claim.if_lost) != b"null":
-            exchange.if_lost.append(claim.if_lost)
+            exchange.if_lost = claim.if_lost
         if first:
             self._accepted.inc()
             self._time_to_claim.observe((self._clock.now_ms() - envelope.accepted_at_ms) / 1000)
@@ -167,11 +187,12 @@ class Exchanges:
             exchange.worker_done = True
             exchange.failure_now(failure)
 
-    def settled(self, channel: Channel, stream_id: int) -> None:
+    def settled(self, channel: Channel, stream_id: int, settled: Settled) -> None:
         """All usage of the claim is in Kafka: from now on there is nothing to report if the worker dies."""
         exchange = self._claimed_by(channel, stream_id)
         if exchange is not None:
-            exchange.if_lost = []
+            exchange.if_lost = None
+            exchange.cost_known(settled.cost_pico_usd, settled.input_tokens + settled.output_tokens)
             if exchange.client_done or exchange.worker_done:
                 del self._by_stream[stream_id]
 
@@ -182,7 +203,7 @@ class Exchanges:
             del self._by_stream[stream_id]
             exchange.worker_done = True
             exchange.failure_now(Failure(kind=FailureKind.INTERNAL))
-            self._aftermath.report_lost(exchange, finished=True)
+            self._report_lost(exchange)
 
     def _claimed_by(self, channel: Channel, stream_id: int) -> Exchange | None:
         exchange = self._by_stream.get(stream_id)
@@ -196,13 +217,13 @@ class Exchanges:
             if exchange.over or exchange.client_done:
                 # The answer was whole, or nobody waits: only its usage may be missing.
                 del self._by_stream[stream_id]
-                self._aftermath.report_lost(exchange, finished=True)
+                self._report_lost(exchange)
             elif exchange.head is not None or exchange.envelope.delivery + 1 >= self._max_deliveries:
                 # Part of the answer is out, so another worker cannot start anew (G2); or the request itself seems to
                 # kill workers.
                 del self._by_stream[stream_id]
                 exchange.failure_now(Failure(kind=FailureKind.WORKER_LOST))
-                self._aftermath.report_lost(exchange, finished=True)
+                self._report_lost(exchange)
             else:
                 self._aftermath.report_lost(exchange, finished=False)
                 del self._by_stream[stream_id]
@@ -210,3 +231,8 @@ class Exchanges:
                 self._by_stream[exchange.envelope.stream_id] = exchange
                 self._requeues.inc()
                 self._aftermath.put_back(exchange)
+
+    def _report_lost(self, exchange: Exchange) -> None:
+        """For the last delivery. What is booked then is the bound, so that is what the hold is settled with."""
+        self._aftermath.report_lost(exchange, finished=True)
+        exchange.cost_known(exchange.claimed_pico_usd, 0)

@@ -30,7 +30,7 @@ class Options(NamedTuple):
 
 
 def read_options(call: Call, headers: Mapping[str, str], key: ApiKey, project: Project) -> Options | Failure:
-    """INVALID_REQUEST names the field, or the header."""
+    """INVALID_REQUEST names the field, or the header. What the key or the project fixes holds, whatever is asked."""
     given = call.gateway
     # Most requests carry none of the headers, and looking each up would cost every one of them.
     if any(name[: len(PREFIX)].lower() == PREFIX.lower() for name in headers):
@@ -46,6 +46,14 @@ def read_options(call: Call, headers: Mapping[str, str], key: ApiKey, project: P
             code="project_not_allowed",
             status=403,
         )
+    if key.customer_id is not None and given.customer not in (None, key.customer_id):
+        return Failure(
+            kind=FailureKind.INVALID_REQUEST,
+            message="This API key belongs to another customer.",
+            param="customer",
+            code="customer_not_allowed",
+            status=403,
+        )
     if given.routing_policy not in (None, DEFAULT_POLICY):
         return invalid("routing_policy", f"there is no policy of this name; '{DEFAULT_POLICY}' is the only one")
     if given.vendor is not None and given.vendors is not None:
@@ -57,14 +65,14 @@ def read_options(call: Call, headers: Mapping[str, str], key: ApiKey, project: P
         routing=RoutingOptions(
             fallback_models=tuple(fallbacks),
             vendors=vendors,
-            zero_data_retention=given.zero_data_retention is True,
+            zero_data_retention=given.zero_data_retention is True or project.zero_data_retention,
             include_metadata=given.include_routing_metadata is True,
         ),
         attribution=Attribution(
             organization_id=project.organization_id,
             project_id=project.project_id,
             api_key_id=key.api_key_id,
-            customer_id=given.customer,
+            customer_id=given.customer if key.customer_id is None else key.customer_id,
             tags=_tags(given.tags),
         ),
     )

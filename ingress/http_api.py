@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 
 import structlog
 from aiohttp import web
@@ -111,7 +112,7 @@ class HttpApi:
         try:
             response = await handler(request)
         except AnswerFailed as failed:
-            response = self._refuse(surface, failed.failure, failed.request_id)
+            response = self._refuse(surface, failed.failure, failed.request_id, failed.headers)
         except web.HTTPRequestEntityTooLarge:
             limit = self._settings.max_body_bytes
             text = f"The request body is larger than {limit} bytes."
@@ -152,13 +153,19 @@ class HttpApi:
             self._responses_of[surface.name, status] = counter
         counter.inc()
 
-    def _refuse(self, surface: ClientSurface, failure: Failure, request_id: str | None = None) -> web.Response:
+    def _refuse(
+        self,
+        surface: ClientSurface,
+        failure: Failure,
+        request_id: str | None = None,
+        more_headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> web.Response:
         if request_id is None:
             # Also what was refused at the door has a name, by which a caller can ask about it.
             request_id = new_id("req", self._clock.now_ms(), self._random_bytes)
             log.debug("refused", request_id=request_id, failure=failure.kind.value)
         failure = clipped(failure)
-        headers = {"Content-Type": "application/json", REQUEST_ID: request_id}
+        headers = {"Content-Type": "application/json", REQUEST_ID: request_id, **more_headers}
         if failure.retry_after_s is not None:
             headers["Retry-After"] = str(max(1, round(failure.retry_after_s)))
         return web.Response(status=failure.http_status, body=surface.error_body(failure, request_id), headers=headers)
@@ -183,12 +190,12 @@ class HttpApi:
         )
 
     async def _list_models(self, request: web.Request) -> web.Response:
-        self._path.caller(request, ANY_KEY)
-        return web.Response(body=self._models.list_body, content_type="application/json")
+        caller = self._path.caller(request, ANY_KEY)
+        return web.Response(body=self._models.list_for(caller.key), content_type="application/json")
 
     async def _one_model(self, request: web.Request) -> web.Response:
-        self._path.caller(request, ANY_KEY)
-        page = self._models.one(request.match_info["model"])
+        caller = self._path.caller(request, ANY_KEY)
+        page = self._models.one(request.match_info["model"], caller.key)
         if isinstance(page, Failure):
             raise AnswerFailed(page)
         return web.Response(body=page, content_type="application/json")

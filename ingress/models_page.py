@@ -1,5 +1,6 @@
 """GET /v1/models and /v1/models/{id}: OpenAI's form, and for one model what the catalogue knows besides. Pure."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -7,23 +8,40 @@ import msgspec
 
 from schemas.catalogue import Catalogue, Model, Price, PriceTier, Route
 from schemas.failures import Failure, FailureKind
+from schemas.tenancy import ApiKey
 
 _PRICES = ("input", "output", "cached_input", "cache_write", "cache_write_1h", "reasoning")
 _BATCH_PRICES = ("batch_input", "batch_output")
 
 
 class ModelsPage:
-    """The list is rendered once: the catalogue does not change while the process runs."""
+    """The list of all models is rendered once: the catalogue does not change while the process runs."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        entries = [_entry(model) for model in catalogue.models]
-        self.list_body = msgspec.json.encode({"object": "list", "data": entries})
+        self._all = _listed(catalogue.models)
 
-    def one(self, name: str) -> bytes | Failure:
+    def list_for(self, key: ApiKey) -> bytes:
+        """What the key may call."""
+        if not key.models:
+            return self._all
+        return _listed([model for model in self._catalogue.models if may_call(key, model, self._catalogue)])
+
+    def one(self, name: str, key: ApiKey) -> bytes | Failure:
         """OpenAI's four fields, then the model's own: clients of OpenAI's API ignore fields that they do not know."""
         model = self._catalogue.find(name)
-        return model_not_found(name) if model is None else msgspec.json.encode(_entry(model) | _facts(model))
+        if model is None or not may_call(key, model, self._catalogue):
+            return model_not_found(name)
+        return msgspec.json.encode(_entry(model) | _facts(model))
+
+
+def may_call(key: ApiKey, model: Model, catalogue: Catalogue) -> bool:
+    """A key's list may use any of a model's names; an empty one allows all."""
+    return not key.models or any(catalogue.find(name) is model for name in key.models)
+
+
+def _listed(models: Iterable[Model]) -> bytes:
+    return msgspec.json.encode({"object": "list", "data": [_entry(model) for model in models]})
 
 
 def model_not_found(name: str, param: str = "model") -> Failure:

@@ -15,6 +15,7 @@ from schemas.frames import (
     END_DECODER,
     FAILURE_DECODER,
     HEAD_DECODER,
+    SETTLED_DECODER,
     FrameError,
     FrameType,
     read_payload,
@@ -88,7 +89,7 @@ class ReplyServer:
         elif frame_type is FrameType.END:
             exchanges.end(socket, stream_id, read_payload(END_DECODER, payload))
         elif frame_type is FrameType.SETTLED:
-            exchanges.settled(socket, stream_id)
+            exchanges.settled(socket, stream_id, read_payload(SETTLED_DECODER, payload))
         elif frame_type is FrameType.ABANDONED:
             exchanges.abandoned(socket, stream_id)
         elif frame_type is FrameType.ERROR:

@@ -26,7 +26,10 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `heartbeat_s`: an idle event stream gets a comment that often, so that proxies keep it open. `window_bytes`: how far
     a vendor may be ahead of a slow client, per stream. `max_deliveries`: how many workers a request may lose before it
     fails. `lost_report_delay_s`: how long the ingress gives a lost worker's own usage events to arrive before it
-    reports estimates."""
+    reports estimates. `lease_ttl_s`: how long hard budgets go on being spent, out of leases, without a word from their
+    authority; then their requests get 503. `budget_wait_s`: how long a request waits for room in a budget before it is
+    refused. `default_output_cap_tokens`: what a request that names no cap may generate where a hard budget pays, if it
+    can afford so much; `least_output_cap_tokens`: with less left it is refused."""
 
     host: str = "127.0.0.1"
     port: Port = 8080
@@ -41,6 +44,10 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     window_bytes: Count = 256 * 1024
     max_deliveries: Count = 3
     lost_report_delay_s: Positive = 2.0
+    lease_ttl_s: Annotated[float, Meta(ge=1)] = 15.0
+    budget_wait_s: Annotated[float, Meta(ge=0)] = 2.0
+    default_output_cap_tokens: Count = 4096
+    least_output_cap_tokens: Count = 64
 
 
 class ReplySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,15 +59,8 @@ class ReplySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     advertised_url: str | None = None
 
 
-class TenantSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`file`: the bootstrap file with projects and API keys (TOML)."""
-
-    file: str
-
-
 class IngressSettings(msgspec.Struct, frozen=True, kw_only=True):
     kafka: KafkaSettings
-    tenants: TenantSettings
     log: LogSettings
     probe: ProbeSettings
     lifecycle: LifecycleSettings

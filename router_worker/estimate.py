@@ -43,6 +43,22 @@ def output_tokens_bound(
     return min(cap, observed_bytes + UNSEEN_TOKENS * max(1, choices))
 
 
+def cap_to_tell(client_cap: int | None, gateway_cap: int | None, route: Route, input_bound: int) -> int:
+    """The cap per choice on generated tokens that a vendor must be told, where a hard budget pays for the call: what
+    the hold covers rests on it, so it is never left to the vendor's own limit, which the catalogue may state wrongly.
+
+    A client's own lower cap stands. `input_bound`: tokens, as
+    `input_tokens_bound` says.
+    """
+    caps = [route.max_output_tokens] if gateway_cap is None else [route.max_output_tokens, gateway_cap]
+    if client_cap is None:
+        # Many vendors refuse a cap that does not fit into the context beside the prompt, and the client did not ask for
+        # one. The bound on the input is far too high for long texts, and says nothing where there are images: then it
+        # is taken that they fill three quarters.
+        caps.append(max(route.context_tokens - input_bound, route.context_tokens // 4))
+    return min(caps)
+
+
 def tokens_bound(input_tokens: int, output_tokens: int) -> TokenCounts:
     """The counts to book: no part of them cached, so that no discount is assumed."""
     return TokenCounts(input=input_tokens, output=output_tokens)

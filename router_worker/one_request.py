@@ -5,16 +5,20 @@ The order of the last steps is what G1 and G3 rest on:
   2. The usage record is delivered to Kafka. If this process dies before that, the ingress, which still holds the
      claim, reports the attempts at their upper bound.
   3. SETTLED goes to the ingress, which then forgets the request.
+
+Each call is claimed with what it can cost at most; what else G4 asks is in `leased_calls`.
 """
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 
 import msgspec
 
+from router_worker.attempt_book import AttemptBook
 from router_worker.call_result import CallResult
 from router_worker.canonical.request import ChatRequest, EmbeddingsRequest
+from router_worker.leased_calls import LeasedCalls
 from router_worker.planner import Plan, PlanRequest, no_route_failure, plan, route_key
 from router_worker.rating import FREE
 from router_worker.stream import Refused, Stream
@@ -27,6 +31,7 @@ from router_worker.usage_events import (
     finished_attempt,
     finished_request,
     lost_attempt,
+    uncalled_attempt,
     usage_record,
 )
 from router_worker.vendors.vendor import Vendor, VendorCall, VendorRequest
@@ -37,11 +42,15 @@ from schemas.envelope import RequestEnvelope
 from schemas.failures import Failure, FailureKind
 from schemas.frames import Claim, End, FrameType, Head, encode_payload
 from schemas.ids import attempt_id
-from schemas.topics import Topic
-from schemas.usage import USAGE, AttemptEvent, RequestEvent
+from schemas.usage import USAGE, AttemptEvent
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
+
+# A vendor refused the key, or the account behind it: that says nothing of the other accounts there.
+_ABOUT_THE_ACCOUNT = frozenset(
+    {FailureKind.VENDOR_REFUSED_KEY, FailureKind.VENDOR_PAYMENT_REQUIRED, FailureKind.VENDOR_RATE_LIMITED}
+)
 
 
 class OneRequest:
@@ -63,9 +72,8 @@ class OneRequest:
         self._claims = 0
         self._claimed = False
         self._reported_all = False
-        self._attempts: list[AttemptEvent] = []
-        self._reported = 0
-        self._early_reports: list[asyncio.Task[None]] = []
+        self._book = AttemptBook(envelope, bench.usage, bench.supervisor)
+        self._leased = LeasedCalls(bench, envelope, stream)
         self._vendor_ms = 0
 
     @property
@@ -109,26 +117,33 @@ class OneRequest:
             zero_data_retention=envelope.routing.zero_data_retention,
             vendors=envelope.routing.vendors,
         )
-        offers = {name: vendor.ways.keys() for name, vendor in bench.vendors.items()}
+        vendors = bench.vendors.of(envelope.attribution)
+        offers = {name: vendor.ways.keys() for name, vendor in vendors.items()}
         routes = plan(models, request, offers, bench.health.unhealthy_until(), bench.clock.monotonic_s(), today)
         if not routes.routes:
             return await self._without_call(no_route_failure(routes, request))
-        return await self._walk(routes, reading, body, today)
+        return await self._walk(routes, vendors, reading, body, today)
 
-    async def _claim(self, if_lost: msgspec.Raw | None) -> bytes:
-        held_body = await self._stream.claim(self._next_claim(if_lost))
+    async def _claim(self, lost: AttemptEvent | None) -> bytes:
+        held_body = await self._stream.claim(self._next_claim(lost))
         # From here on the ingress knows that the request is ours: Kafka need not deliver it again.
         self._claimed = True
         self.settle()
         return held_body
 
-    def _next_claim(self, if_lost: msgspec.Raw | None) -> Claim:
+    def _next_claim(self, lost: AttemptEvent | None) -> Claim:
+        """`lost`: the call that follows, at its upper bound."""
+        if_lost = msgspec.Raw(b"null")
+        if lost is not None:
+            if_lost = msgspec.Raw(USAGE.encode(usage_record(self._envelope, (*self._book.attempts, lost), None)))
         claim = Claim(
             token=self._envelope.token,
             delivery=self._envelope.delivery,
             claim_no=self._claims,
             worker_id=self._bench.worker_id,
-            if_lost=if_lost if if_lost is not None else msgspec.Raw(b"null"),
+            if_lost=if_lost,
+            bound_pico_usd=lost.cost_pico_usd if lost is not None else 0,
+            spent_pico_usd=self._book.cost_pico_usd,
         )
         self._claims += 1
         return claim
@@ -145,7 +160,9 @@ class OneRequest:
         self._bench.failures.note("", failure, request_id=self._envelope.request_id, model=self._envelope.model)
         return CallResult(outcome="failed", failure=failure)
 
-    async def _walk(self, routes: Plan, reading: Reading, body: bytes, today: date) -> CallResult:
+    async def _walk(
+        self, routes: Plan, vendors: Mapping[str, UsableVendor], reading: Reading, body: bytes, today: date
+    ) -> CallResult:
         """Calls one route after the other until one answers, or the failure is none that another route would mend.
 
         A route whose vendor's format cannot say what is asked is passed over; if there is no other, that is the answer.
@@ -155,7 +172,7 @@ class OneRequest:
         canonical: ChatRequest | EmbeddingsRequest | Failure | None = None
         attempt_no = 0
         for model, route in routes.routes:
-            usable = self._bench.vendors[route.vendor]
+            usable = vendors[route.vendor]
             way = usable.ways[self._envelope.surface]
             if way.translated and canonical is None:
                 canonical = reading.canonical()
@@ -165,19 +182,28 @@ class OneRequest:
                 unsaid = unsaid or request
                 continue
             if attempt_no:
-                self._report_early()
+                self._book.report_early()
             # Of the two bodies the longer: what a translation adds is read, and charged, like what the client wrote.
             longest = max(body, request.body, key=len)
-            context = self._context(attempt_no, model, route, today, reading, longest)
+            context = self._context(attempt_no, model, route, today, reading, longest, call.max_output_tokens)
+            lost = lost_attempt(context, self._envelope)
             try:
-                await self._claim(lost_attempt(context, self._envelope))
-            except Refused:
+                await self._claim(lost)
+            except Refused as refused:
                 if not self._claimed:
                     raise
-                # The client has gone away while the route before was failing, or since the body was handed over. What
-                # was claimed must be settled, or the ingress keeps it until our channel closes.
-                return result or CallResult(outcome="failed", failure=Failure(kind=FailureKind.DEADLINE_EXCEEDED))
-            result = await self._call(context, way.vendor, usable.base_url, call, request)
+                # The client has gone away while the route before was failing, or since the body was handed over; or the
+                # budget does not cover this route too. What was claimed must be settled, or the ingress keeps it until
+                # our channel closes.
+                kind = FailureKind.BUDGET_BUSY if refused.reason == "budget" else FailureKind.DEADLINE_EXCEEDED
+                return result or CallResult(outcome="failed", failure=Failure(kind=kind))
+            leased = self._leased.pay_for(lost)
+            obstacle = await self._leased.obstacle(lost) if leased else None
+            if obstacle is not None:
+                self._book.attempts.append(uncalled_attempt(context, self._envelope, self._bench.clock.now_ms()))
+                return CallResult(outcome="failed", failure=obstacle)
+            with self._leased.until_deadline() if leased else nullcontext():
+                result = await self._call(context, way.vendor, usable, call, request)
             attempt_no += 1
             failure = result.failure
             if failure is None or result.answered or not failure.rule.advance or self._stream.interrupted is not None:
@@ -188,9 +214,17 @@ class OneRequest:
         return result
 
     def _context(
-        self, attempt_no: int, model: Model, route: Route, today: date, reading: Reading, body: bytes
+        self,
+        attempt_no: int,
+        model: Model,
+        route: Route,
+        today: date,
+        reading: Reading,
+        body: bytes,
+        told_cap: int | None,
     ) -> AttemptContext:
         price = route.price_at(today)
+        cap = reading.max_output_tokens if told_cap is None else told_cap
         assert price is not None, "the planner skips routes without a price"
         return attempt_context(
             attempt_no,
@@ -201,7 +235,7 @@ class OneRequest:
             self._bench.clock.now_ms(),
             body,
             has_media=reading.has_media,
-            max_output_tokens=0 if reading.free or reading.kind == "embeddings" else reading.max_output_tokens,
+            max_output_tokens=cap if reading.generates else 0,
             choices=reading.choices,
         )
 
@@ -225,6 +259,7 @@ class OneRequest:
             api_key=usable.key(),
             aws=usable.aws,
             client_wants_usage=reading.wants_usage,
+            max_output_tokens=self._leased.cap(reading, route, body),
             choices=reading.choices,
             attempt_id=attempt_id(envelope.request_id, envelope.delivery, attempt_no),
             answer_id=envelope.request_id.removeprefix("req_"),
@@ -233,10 +268,12 @@ class OneRequest:
         )
 
     async def _call(
-        self, context: AttemptContext, vendor: Vendor, base_url: str, call: VendorCall, request: VendorRequest
+        self, context: AttemptContext, vendor: Vendor, usable: UsableVendor, call: VendorCall, request: VendorRequest
     ) -> CallResult:
-        bench, route = self._bench, context.route
+        bench, route, book = self._bench, context.route, self._book
         called_at_ms = bench.clock.now_ms()
+        # The wait for the claim and the intent is not the vendor's.
+        context = msgspec.structs.replace(context, started_at_ms=called_at_ms)
         told: AttemptEvent | None = None
 
         def heading(so_far: CallResult) -> Head:
@@ -246,8 +283,8 @@ class OneRequest:
             estimated = False
             if not call.streaming:
                 told = finished_attempt(context, self._envelope, so_far, now_ms)
-                cost = told.cost_pico_usd + sum(attempt.cost_pico_usd for attempt in self._attempts)
-                estimated = told.estimated or any(attempt.estimated for attempt in self._attempts)
+                cost = told.cost_pico_usd + book.cost_pico_usd
+                estimated = told.estimated or book.estimated
             return Head(
                 status=200,
                 content_type=EVENT_STREAM if call.streaming else JSON,
@@ -258,9 +295,12 @@ class OneRequest:
                 cost_pico_usd=cost,
                 estimated=estimated,
                 dropped=request.dropped,
+                capped_tokens=call.max_output_tokens,
             )
 
-        result = await bench.caller.call(vendor, base_url + request.url_path, call, request, self._stream, heading)
+        result = await bench.caller.call(
+            vendor, usable.base_url + request.url_path, call, request, self._stream, heading
+        )
         ended_at_ms = bench.clock.now_ms()
         self._vendor_ms += ended_at_ms - called_at_ms
         if told is not None and result.failure is None:
@@ -268,57 +308,40 @@ class OneRequest:
             event = msgspec.structs.replace(told, ended_at_ms=ended_at_ms)
         else:
             event = finished_attempt(context, self._envelope, result, ended_at_ms)
-        self._attempts.append(event)
-        self._note(route, result, event)
+        book.attempts.append(event)
+        self._note(route, result, event, is_own=usable.is_own)
         return result
 
-    def _note(self, route: Route, result: CallResult, event: AttemptEvent) -> None:
+    def _note(self, route: Route, result: CallResult, event: AttemptEvent, *, is_own: bool) -> None:
+        """`is_own`: the call went by an account that is not the gateway's."""
         self._bench.measures.attempt(event)
         if result.failure is None:
-            self._bench.health.succeeded(route_key(route))
+            if not is_own:
+                self._bench.health.succeeded(route_key(route))
         elif result.outcome != "cancelled":
-            self._bench.health.failed(route_key(route), result.failure, self._bench.clock.monotonic_s())
+            if not (is_own and result.failure.kind in _ABOUT_THE_ACCOUNT):
+                self._bench.health.failed(route_key(route), result.failure, self._bench.clock.monotonic_s())
             self._bench.failures.note(
                 route.vendor, result.failure, attempt_id=event.attempt_id, model=event.model, status=event.status
             )
 
-    def _report_early(self) -> None:
-        """What is known so far goes to Kafka while the next route is tried."""
-        attempts = tuple(self._attempts[self._reported :])
-        self._reported = len(self._attempts)
-        if attempts:
-            self._early_reports.append(
-                self._bench.supervisor.spawn(self._deliver(attempts, None), f"usage of {self._envelope.request_id}")
-            )
-
-    async def _deliver(self, attempts: tuple[AttemptEvent, ...], request: RequestEvent | None) -> None:
-        record = usage_record(self._envelope, attempts, request)
-
-        def encode(repeat: bool) -> bytes:
-            return USAGE.encode(msgspec.structs.replace(record, repeat=True) if repeat else record)
-
-        await self._bench.usage.deliver(Topic.USAGE, record.attribution.project_id, encode)
-
     async def _finish(self, result: CallResult) -> None:
         """The three steps of the module's docstring."""
-        bench, stream, attempts = self._bench, self._stream, self._attempts
+        bench, stream, book = self._bench, self._stream, self._book
         failure = stream.interrupted or result.failure
         if failure is None:
-            cost = sum(attempt.cost_pico_usd for attempt in attempts)
-            stream.send_end(End(cost_pico_usd=cost, estimated=any(attempt.estimated for attempt in attempts)))
+            stream.send_end(End(cost_pico_usd=book.cost_pico_usd, estimated=book.estimated))
         else:
             stream.send_error(failure)
         request = finished_request(
             self._envelope,
-            attempts,
+            book.attempts,
             failure,
             answered=result.answered,
             taken_at_ms=self._taken_at_ms,
             now_ms=bench.clock.now_ms(),
         )
         bench.measures.results["served" if failure is None else "failed"].inc()
-        await self._deliver(tuple(attempts[self._reported :]), request)
-        for report in self._early_reports:
-            await report
+        await book.report_rest(request)
         self._reported_all = True
-        stream.send_settled()
+        stream.send_settled(book.settled())

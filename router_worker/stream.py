@@ -11,6 +11,7 @@ from schemas.frames import (
     End,
     FrameType,
     Head,
+    Settled,
     encode_payload,
     frame,
     read_accept,
@@ -25,7 +26,12 @@ class Sender(Protocol):
 
 
 class Refused(Exception):
-    """The ingress does not want this call made; or the ingress itself is gone."""
+    """The ingress does not want this call made; or the ingress itself is gone. `reason`: a RefusalReason, or the kind
+    of failure that ended the stream."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Interrupted(Exception):
@@ -125,8 +131,8 @@ class Stream:
     def send_error(self, failure: Failure) -> None:
         self.send(FrameType.ERROR, encode_payload(failure))
 
-    def send_settled(self) -> None:
-        self.send(FrameType.SETTLED)
+    def send_settled(self, settled: Settled) -> None:
+        self.send(FrameType.SETTLED, encode_payload(settled))
 
     def send_abandoned(self) -> None:
         self.send(FrameType.ABANDONED)

@@ -17,13 +17,15 @@ class Way(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsableVendor:
-    """`api_key` None: none is needed, or there is `live_key`, which gives the access token of the moment, or `aws`."""
+    """`api_key` None: none is needed, or there is `live_key`, which gives the access token of the moment, or `aws`.
+    `is_own`: the account there is a project's or an organization's own, not the gateway's."""
 
     ways: Mapping[Surface, Way]
     base_url: str
     api_key: str | None = field(default=None, repr=False)
     live_key: Callable[[], str] | None = None
     aws: AwsCredentials | None = None
+    is_own: bool = False
 
     def key(self) -> str | None:
         return self.live_key() if self.live_key is not None else self.api_key

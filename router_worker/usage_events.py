@@ -9,11 +9,14 @@ from schemas.catalogue import Model, Price, Route
 from schemas.envelope import RequestEnvelope
 from schemas.failures import Failure, FailureKind
 from schemas.ids import attempt_id
-from schemas.usage import USAGE, AttemptEvent, AttemptOutcome, RequestEvent, TokenCounts, UsageRecord
+from schemas.usage import AttemptEvent, AttemptOutcome, RequestEvent, TokenCounts, UsageRecord
 
 # Vendors' ids are far shorter. A garbled one of a megabyte would make a record that Kafka never takes, and the producer
 # would try for ever.
 MAX_VENDOR_REQUEST_ID = 256
+
+NOT_CALLED = "not_called"
+"""An attempt's failure that is no vendor's: there was an intent, but no call followed."""
 
 
 class AttemptContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,11 +59,29 @@ def attempt_context(
     )
 
 
-def lost_attempt(context: AttemptContext, envelope: RequestEnvelope) -> msgspec.Raw:
-    """The attempt at its upper bound, for the ingress to report should this worker be lost."""
+def lost_attempt(context: AttemptContext, envelope: RequestEnvelope) -> AttemptEvent:
+    """The attempt at its upper bound: what there is to report should this worker be lost."""
     tokens = _bound(context, None)
-    event = _event(context, envelope, tokens, estimated=True, outcome="worker_lost", ended_at_ms=context.started_at_ms)
-    return msgspec.Raw(USAGE.encode(usage_record(envelope, (event,), None)))
+    return _event(context, envelope, tokens, estimated=True, outcome="worker_lost", ended_at_ms=context.started_at_ms)
+
+
+def intent(envelope: RequestEnvelope, lost: AttemptEvent) -> UsageRecord:
+    """What stays of the attempt in Kafka should the ingress be lost with the worker."""
+    record = usage_record(envelope, (lost,), None)
+    return msgspec.structs.replace(record, origin="intent", deadline_ms=envelope.deadline_ms)
+
+
+def uncalled_attempt(context: AttemptContext, envelope: RequestEnvelope, ended_at_ms: int) -> AttemptEvent:
+    """Takes an intent back: the call was not made."""
+    return _event(
+        context,
+        envelope,
+        TokenCounts(),
+        estimated=False,
+        outcome="failed",
+        ended_at_ms=ended_at_ms,
+        failure=NOT_CALLED,
+    )
 
 
 def finished_attempt(
@@ -171,4 +192,6 @@ def usage_record(
         requested_model=envelope.model,
         attempts=attempts,
         request=request,
+        accepted_at_ms=envelope.accepted_at_ms,
+        leases=envelope.leases,
     )

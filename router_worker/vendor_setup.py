@@ -43,6 +43,15 @@ def usable_vendors(
     return {name: vendor for name, vendor in found.items() if vendor is not None}
 
 
+def reachable_vendors(settings: VendorSettings, environ: Mapping[str, str]) -> dict[str, UsableVendor]:
+    """Every vendor that is somewhere, without any key: for those who bring their own. Raises InvalidVendors."""
+    secrets = Secrets(settings.keys_dir, environ)
+    placed = {name: _placed(row, secrets) for name, row in vendor_rows(settings).items()}
+    return {
+        name: UsableVendor(ways=ways_of(row), base_url=row.base_url) for name, row in placed.items() if row is not None
+    }
+
+
 class Secrets:
     """A mounted file wins over the environment: it is the one that can be rotated."""
 

@@ -1,12 +1,12 @@
 """What serving any request takes."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from router_worker.failure_log import FailureLog
 from router_worker.health import RouteHealth
+from router_worker.intents import Intents
 from router_worker.measures import WorkerMeasures
-from router_worker.usable_vendor import UsableVendor
+from router_worker.project_vendors import ProjectVendors
 from router_worker.vendor_caller import VendorCaller
 from runtime.clock import Clock
 from runtime.kafka.durable_producer import DurableProducer
@@ -18,9 +18,10 @@ from schemas.catalogue import Catalogue
 class Workbench:
     worker_id: str
     catalogue: Catalogue
-    vendors: Mapping[str, UsableVendor]
+    vendors: ProjectVendors
     caller: VendorCaller
     usage: DurableProducer
+    intents: Intents
     health: RouteHealth
     clock: Clock
     supervisor: Supervisor

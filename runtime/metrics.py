@@ -18,6 +18,10 @@ CounterName = Literal[
     "tollhouse_worker_cost_pico_usd_total",
     "tollhouse_billing_rows_total",
     "tollhouse_billing_batches_total",
+    "tollhouse_billing_alerts_total",
+    "tollhouse_billing_spend_commands_total",
+    "tollhouse_billing_ledger_states_total",
+    "tollhouse_billing_take_overs_total",
     "tollhouse_kafka_delivery_failures_total",
     "tollhouse_kafka_dead_letters_total",
 ]
@@ -31,6 +35,7 @@ HistogramName = Literal[
     "tollhouse_ingress_time_to_claim_seconds",
     "tollhouse_worker_first_byte_seconds",
     "tollhouse_billing_batch_seconds",
+    "tollhouse_billing_authority_seconds",
 ]
 
 
@@ -52,6 +57,14 @@ _COUNTERS: dict[CounterName, _Spec] = {
     "tollhouse_billing_batches_total": _Spec(
         "Batches written to ClickHouse; replayed after a crash or not.", ("replayed",)
     ),
+    "tollhouse_billing_alerts_total": _Spec(
+        "Budget alerts by what became of them; not_taken counts single tries.", ("result",)
+    ),
+    "tollhouse_billing_spend_commands_total": _Spec("Commands to budgets that were worked off."),
+    "tollhouse_billing_ledger_states_total": _Spec("Ledger states written."),
+    "tollhouse_billing_take_overs_total": _Spec(
+        "Partitions of budgets taken over, at an assignment or after another writer."
+    ),
     "tollhouse_kafka_delivery_failures_total": _Spec("Records that Kafka did not take at the first try.", ("topic",)),
     "tollhouse_kafka_dead_letters_total": _Spec("Records put aside because they could not be decoded.", ("topic",)),
 }
@@ -72,6 +85,10 @@ _HISTOGRAMS: dict[HistogramName, tuple[_Spec, tuple[float, ...]]] = {
     ),
     "tollhouse_billing_batch_seconds": (
         _Spec("From fixing a batch's bounds to its commit."),
+        (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    ),
+    "tollhouse_billing_authority_seconds": (
+        _Spec("From reading spend commands to the states that came of them being read back."),
         (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     ),
 }

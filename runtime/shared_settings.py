@@ -48,6 +48,19 @@ class CatalogueSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     files: tuple[str, ...] = ()
 
 
-SHARED_GROUPS = frozenset({"kafka", "log", "probe", "lifecycle", "catalogue"})
-SERVICE_GROUPS = frozenset({"ingress", "reply", "tenants", "worker", "vendors", "billing", "clickhouse"})
+class ClickHouseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`url`: http(s)://host:port of ClickHouse's HTTP interface. `timeout_s`: for one query or insert; a batch that
+    runs into it is tried again."""
+
+    url: str
+    user: str = "default"
+    password: str = ""
+    database: str = "tollhouse"
+    timeout_s: Positive = 30.0
+
+
+SHARED_GROUPS = frozenset({"kafka", "log", "probe", "lifecycle", "catalogue", "clickhouse"})
+SERVICE_GROUPS = frozenset(
+    {"ingress", "reply", "worker", "vendors", "billing", "authority", "admin", "bootstrap", "cli"}
+)
 KNOWN_GROUPS = SHARED_GROUPS | SERVICE_GROUPS

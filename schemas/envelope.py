@@ -47,6 +47,9 @@ class RequestEnvelope(msgspec.Struct, frozen=True, kw_only=True):
     `reply_url` and `token` let a worker claim the request; the token is good for this request only.
     `delivery` counts how often the ingress has put the request on the topic, from 0.
     `body` is "held" when the record's value is empty and the body comes with the ACCEPT frame instead.
+    `leases`: which leases of hard budgets the request is paid from (`schemas.spend.LeaseRef`); usage events name them.
+    `gateway_cap_tokens`: the client gave no cap on what is generated and a hard budget needs one: the vendor must be
+    told this one (per choice).
     """
 
     request_id: str
@@ -63,6 +66,8 @@ class RequestEnvelope(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
     routing: RoutingOptions = RoutingOptions()
     body: Literal["inline", "held"] = "inline"
+    leases: tuple[str, ...] = ()
+    gateway_cap_tokens: int | None = None
     v: int = 1
 
 

@@ -21,6 +21,13 @@ class FailureKind(StrEnum):
     INVALID_API_KEY = "invalid_api_key"
     API_KEY_BUDGET_EXCEEDED = "api_key_budget_exceeded"
     PROJECT_BUDGET_EXCEEDED = "project_budget_exceeded"
+    CUSTOMER_BUDGET_EXCEEDED = "customer_budget_exceeded"
+    TAG_BUDGET_EXCEEDED = "tag_budget_exceeded"
+    ORGANIZATION_BUDGET_EXCEEDED = "organization_budget_exceeded"
+    BUDGET_BUSY = "budget_busy"
+    RATE_LIMITED = "rate_limited"
+    MODEL_NOT_ALLOWED = "model_not_allowed"
+    CUSTOMER_INACTIVE = "customer_inactive"
     MODEL_NOT_FOUND = "model_not_found"
     UNKNOWN_PATH = "unknown_path"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -28,6 +35,7 @@ class FailureKind(StrEnum):
     # The gateway's.
     OVERLOADED = "overloaded"
     QUEUE_UNAVAILABLE = "queue_unavailable"
+    BUDGET_UNVERIFIED = "budget_unverified"
     DRAINING = "draining"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     WORKER_LOST = "worker_lost"
@@ -92,12 +100,21 @@ FAILURES: dict[FailureKind, FailureRule] = {
     _K.INVALID_API_KEY: _caller(401, "The API key is not valid."),
     _K.API_KEY_BUDGET_EXCEEDED: _caller(402, "The budget of this API key is spent."),
     _K.PROJECT_BUDGET_EXCEEDED: _caller(402, "The budget of this project is spent."),
+    _K.CUSTOMER_BUDGET_EXCEEDED: _caller(402, "The budget of this customer is spent."),
+    _K.TAG_BUDGET_EXCEEDED: _caller(402, "The budget of this tag is spent."),
+    _K.ORGANIZATION_BUDGET_EXCEEDED: _caller(402, "The budget of this organization is spent."),
+    # Not 402: nothing is wrong with the budget, and the same request may fit a moment later.
+    _K.BUDGET_BUSY: _caller(429, "What is left of the budget is held by requests in flight. Try again shortly."),
+    _K.RATE_LIMITED: _caller(429, "The rate limit is reached. Try again later."),
+    _K.MODEL_NOT_ALLOWED: _caller(403, "This API key may not use this model."),
+    _K.CUSTOMER_INACTIVE: _caller(403, "This customer is not active."),
     _K.MODEL_NOT_FOUND: _caller(404, "The model does not exist here. GET /v1/models lists those that do."),
     _K.UNKNOWN_PATH: _caller(404, "There is nothing at this path."),
     _K.METHOD_NOT_ALLOWED: _caller(405, "This path does not take this method."),
     _K.CLIENT_GONE: _caller(499, "The client went away."),
     _K.OVERLOADED: _gateway(503, "The gateway is overloaded. Try again shortly."),
     _K.QUEUE_UNAVAILABLE: _gateway(503, "The gateway's queue is unavailable. Try again shortly."),
+    _K.BUDGET_UNVERIFIED: _gateway(503, "What is left of a budget cannot be verified at present. Try again shortly."),
     _K.DRAINING: _gateway(503, "This replica is shutting down. Try again.", log_level="info"),
     _K.DEADLINE_EXCEEDED: _gateway(504, "The request did not finish within its deadline."),
     _K.WORKER_LOST: _gateway(502, "The worker that served this request was lost."),

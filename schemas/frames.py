@@ -12,7 +12,7 @@ by a message boundary (`FrameReader` does not care where):
 | DATA      | worker → ingress | bytes for the client                                                |
 | END       | worker → ingress | `End`: the answer is whole                                          |
 | ERROR     | worker → ingress | `Failure`: there is no answer, or no more of it                     |
-| SETTLED   | worker → ingress | none: all usage of this claim is safely in Kafka                    |
+| SETTLED   | worker → ingress | `Settled`: all usage of this claim is safely in Kafka               |
 | ABANDONED | worker → ingress | none: the worker made a mistake and cannot report; do it for it     |
 | ACCEPT    | ingress → worker | u32 first credit in bytes, then the body, if the ingress held it    |
 | REFUSE    | ingress → worker | `Refuse`: do not call                                               |
@@ -60,7 +60,10 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     `claim_no` counts the claims of one delivery, from 0. `if_lost` is a complete encoded `UsageRecord` with the vendor
     call at its upper bound: what the ingress reports if the worker goes silent. The ingress does not look into it
-    before that, so it costs nothing on the way. It is empty (null) if no call follows from this claim.
+    before that, so it costs nothing on the way. It is empty (null) if no call follows from this claim. Earlier calls of
+    the same delivery are in it too, as they were.
+    `bound_pico_usd`: what that call can cost at most; the ingress refuses what the request's hold does not cover (G4).
+    `spent_pico_usd`: what the earlier calls of this delivery cost.
     """
 
     token: str
@@ -68,13 +71,17 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     claim_no: int
     worker_id: str
     if_lost: msgspec.Raw = msgspec.Raw(b"null")
+    bound_pico_usd: int = 0
+    spent_pico_usd: int = 0
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """`attempts`: vendor calls made for this answer, this one included. `vendor_ms`: how long they were waited for, all
     together, until this frame. `cost_pico_usd`: of all attempts, known here only if the answer does not stream; with
     `estimated` it is an upper bound, because a vendor gave no figures.
-    `dropped`: fields of the client's request that its vendor has no word for and that were left out."""
+    `dropped`: fields of the client's request that its vendor has no word for and that were left out.
+    `capped_tokens`: the vendor was told this cap per choice, which is lower than the client's, or the client gave none:
+    a hard budget pays for the call."""
 
     status: int
     content_type: str
@@ -85,6 +92,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     cost_pico_usd: int | None = None
     estimated: bool = False
     dropped: tuple[str, ...] = ()
+    capped_tokens: int | None = None
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,12 +100,21 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     estimated: bool
 
 
-RefusalReason = Literal["unknown", "claimed", "token", "late"]
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What the usage events of this claim, all of them in Kafka now, sum up to."""
+
+    cost_pico_usd: int
+    input_tokens: int
+    output_tokens: int
+
+
+RefusalReason = Literal["unknown", "claimed", "token", "late", "budget"]
 
 
 class Refuse(msgspec.Struct, frozen=True, kw_only=True):
     """unknown: no such request here (answered, given up, or of an earlier life of this ingress). claimed: another
-    worker has it. token: the claim does not prove that it comes from the request. late: its deadline has passed."""
+    worker has it. token: the claim does not prove that it comes from the request. late: its deadline has passed.
+    budget: what the request holds of a hard budget does not cover the call."""
 
     reason: RefusalReason
 
@@ -109,6 +126,7 @@ class FrameError(Exception):
 CLAIM_DECODER = msgspec.json.Decoder(Claim)
 HEAD_DECODER = msgspec.json.Decoder(Head)
 END_DECODER = msgspec.json.Decoder(End)
+SETTLED_DECODER = msgspec.json.Decoder(Settled)
 REFUSE_DECODER = msgspec.json.Decoder(Refuse)
 FAILURE_DECODER = msgspec.json.Decoder(Failure)
 encode_payload = msgspec.json.Encoder().encode

@@ -13,7 +13,10 @@ import msgspec
 from schemas.codec import RecordCodec
 from schemas.envelope import Attribution, Surface
 
-Origin = Literal["worker", "ingress"]
+Origin = Literal["worker", "ingress", "intent", "audit"]
+"""intent: written by a worker before a call that a lease pays for, at the call's upper bound. It counts for nothing by
+itself; if by its deadline nobody has reported on the attempt (its worker and its ingress have both died), the billing
+consumer reports it with the origin "audit"."""
 
 AttemptOutcome = Literal["completed", "failed", "cancelled", "interrupted", "worker_lost"]
 """completed: the vendor's answer came whole. failed: it refused or broke before the first byte. interrupted: it broke
@@ -87,6 +90,10 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `repeat` says that the same facts may already be in the topic (the producer could not learn whether its first try
     arrived), so the billing consumer must look before it counts.
+
+    `accepted_at_ms`, when the ingress accepted the request, decides the budget period that all of its cost falls in (0
+    in records from before budgets had periods: then each attempt's start does). `leases` are the envelope's.
+    `deadline_ms` is the request's, in an intent only.
     """
 
     request_id: str
@@ -98,6 +105,9 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[AttemptEvent, ...] = ()
     request: RequestEvent | None = None
     repeat: bool = False
+    accepted_at_ms: int = 0
+    deadline_ms: int = 0
+    leases: tuple[str, ...] = ()
     v: int = 1
 
 

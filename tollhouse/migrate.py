@@ -7,11 +7,10 @@ import sys
 
 import msgspec
 
-from billing_consumer.clickhouse_client import CLICKHOUSE_ERRORS
 from billing_consumer.migrate import MigrationRefused, migrate
-from billing_consumer.settings import ClickHouseSettings
+from runtime.clickhouse import CLICKHOUSE_ERRORS
 from runtime.settings import InvalidSettings, load_settings
-from runtime.shared_settings import KNOWN_GROUPS
+from runtime.shared_settings import KNOWN_GROUPS, ClickHouseSettings
 
 
 class MigrateSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,16 +6,21 @@ from typing import Any
 
 import msgspec
 
+from admin_api.settings import AdminApiSettings
 from billing_consumer.settings import BillingSettings
 from ingress.settings import IngressSettings
 from router_worker.settings import WorkerSettings
 from runtime.settings import CONFIG_FILE_VARIABLE, variable_name
+from tollhouse.bootstrap import BootstrapSettings
+from tollhouse.cli_admin import CliSettings
 
 SERVICES: dict[str, type[msgspec.Struct]] = {
     "ingress": IngressSettings,
     "router-worker": WorkerSettings,
     "billing-consumer": BillingSettings,
+    "admin-api": AdminApiSettings,
 }
+COMMANDS: dict[str, type[msgspec.Struct]] = {"bootstrap": BootstrapSettings, "keys, budgets, usage ...": CliSettings}
 
 _INTRODUCTION = f"""# Settings
 
@@ -36,7 +41,7 @@ def page() -> str:
     sections = [_INTRODUCTION]
     users: dict[str, list[str]] = {}
     types: dict[str, Any] = {}
-    for service, settings_type in SERVICES.items():
+    for service, settings_type in {**SERVICES, **COMMANDS}.items():
         for group in msgspec.structs.fields(settings_type):
             users.setdefault(group.name, []).append(service)
             types[group.name] = group.type
@@ -46,7 +51,7 @@ def page() -> str:
 
 
 def _section(group: str, group_type: Any, services: list[str]) -> str:
-    used_by = "all services" if len(services) == len(SERVICES) else ", ".join(services)
+    used_by = "all services" if SERVICES.keys() <= set(services) else ", ".join(services)
     lines = [f"## {group} ({used_by})", "", inspect.cleandoc(group_type.__doc__ or ""), ""]
     lines += ["| variable | default |", "|---|---|"]
     for field in msgspec.structs.fields(group_type):

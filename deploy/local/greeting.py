@@ -10,12 +10,13 @@ _NO_REAL_VENDORS = "none; set ZAI_API_KEY (or another vendor's key) to call that
 
 def greeting(stack: StackFile, layout: Layout, real: tuple[str, ...], simulated: tuple[str, ...]) -> str:
     model = _REAL_MODEL if stack.pids.real_model is not None else _TRY_MODEL
-    api_key = stack.api_key or "<a key of your tenants file>"
+    api_key = stack.api_key or "<a key of your bootstrap file>"
     lines = ["", "Tollhouse is up.", ""]
     lines += _table(
         [
             ("API", " ".join(f"{url}/v1" for url in stack.api_urls)),
-            ("API key", f"{api_key}  (its project and budget: {layout.shown / layout.tenants_file.name})"),
+            ("API key", f"{api_key}  (its project: {layout.shown / layout.bootstrap_file.name})"),
+            ("Admin API", f"{stack.admin_url}/admin/v1  (key: {layout.shown / layout.management_key_file.name})"),
             ("Kafka", f"{stack.kafka_bootstrap} ({stack.kafka_kind})"),
             ("ClickHouse", f"{stack.clickhouse_url} (database tollhouse)"),
             (
@@ -52,7 +53,7 @@ def greeting(stack: StackFile, layout: Layout, real: tuple[str, ...], simulated:
 
 def _metrics(stack: StackFile) -> list[str]:
     urls = stack.metrics_urls
-    return [*urls.ingress, *urls.router_worker, *urls.billing_consumer]
+    return [*urls.ingress, *urls.router_worker, *urls.billing_consumer, *urls.admin_api]
 
 
 def _table(rows: list[tuple[str, str]]) -> list[str]:

@@ -34,8 +34,12 @@ class Layout:
         return self.root / "api_key"
 
     @property
-    def tenants_file(self) -> Path:
-        return self.root / "tenants.toml"
+    def management_key_file(self) -> Path:
+        return self.root / "management_key"
+
+    @property
+    def bootstrap_file(self) -> Path:
+        return self.root / "bootstrap.toml"
 
     @property
     def vendors_file(self) -> Path:

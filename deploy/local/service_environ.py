@@ -11,7 +11,7 @@ from deploy.local.written_files import VendorPlan
 from router_worker.vendors.table import BUILT_IN
 from runtime.settings import variable_name
 
-Service = Literal["ingress", "router_worker", "billing_consumer"]
+Service = Literal["ingress", "router_worker", "billing_consumer", "admin_api"]
 
 SIMULATOR_CATALOGUE = Path(__file__).with_name("catalogue.toml")
 REAL_MODEL_CATALOGUE = Path(__file__).with_name("real_model.toml")
@@ -36,7 +36,8 @@ class Backends:
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """Of one process. `api_port` for an ingress only. Fixed, so that a process that is started again is found again."""
+    """Of one process. `api_port` for an ingress and the admin API only. Fixed, so that a process that is started again
+    is found again."""
 
     probe_port: int
     probe_port_file: Path
@@ -57,7 +58,6 @@ def service_environ(
     merged = command_environ(options, backends)
     defaults = {
         variable_name("lifecycle", "drain_s"): _DRAIN_S,
-        variable_name("tenants", "file"): str(layout.tenants_file),
     }
     if service == "router_worker":
         merged |= backends.vendors.stand_in_keys
@@ -69,12 +69,12 @@ def service_environ(
     merged[variable_name("probe", "port")] = str(ports.probe_port)
     merged[variable_name("probe", "port_file")] = str(ports.probe_port_file)
     if ports.api_port is not None:
-        merged[variable_name("ingress", "port")] = str(ports.api_port)
+        merged[variable_name("ingress" if service == "ingress" else "admin", "port")] = str(ports.api_port)
     return merged
 
 
 def command_environ(options: StackOptions, backends: Backends) -> dict[str, str]:
-    """For `tollhouse topics` and `tollhouse migrate`, and what all services share. Without any vendor's key."""
+    """For `tollhouse topics`, `migrate` and `bootstrap`, and what all services share. Without any vendor's key."""
     caller = without_vendor_keys(options.environ)
     defaults = {}
     if backends.kafka_kind == "tansu":

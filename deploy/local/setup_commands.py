@@ -1,24 +1,32 @@
-"""The steps between the servers and the services: Kafka's topics and ClickHouse's tables. Both are safe to repeat."""
+"""The steps between the servers and the services: Kafka's topics, ClickHouse's tables, then the first keys. All are
+safe to repeat."""
 
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from deploy.local.child import StartFailed
 from deploy.local.stop_signals import StopSignals
+from runtime.settings import variable_name
 
 LIMIT_S = 60.0
-_COMMANDS = ("topics", "migrate")
 _TOLD_LINES = 6
 
 
-def create_topics_and_tables(environ: Mapping[str, str], signals: StopSignals) -> None:
-    """Side by side: each spends its time waiting for a server. Raises StartFailed."""
+def set_up(environ: Mapping[str, str], bootstrap_file: Path, signals: StopSignals) -> None:
+    """Raises StartFailed."""
+    _run(("topics", "migrate"), environ, signals)
+    _run(("bootstrap",), {**environ, variable_name("bootstrap", "file"): str(bootstrap_file)}, signals)
+
+
+def _run(commands: Sequence[str], environ: Mapping[str, str], signals: StopSignals) -> None:
+    """Side by side: each spends its time waiting for a server."""
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        for name in _COMMANDS:
+        for name in commands:
             with signals.held():
                 running[name] = subprocess.Popen(
                     (sys.executable, "-m", "tollhouse", name),

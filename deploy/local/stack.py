@@ -25,16 +25,18 @@ from deploy.local.service_environ import (
     service_environ,
     without_vendor_keys,
 )
-from deploy.local.setup_commands import create_topics_and_tables
+from deploy.local.setup_commands import set_up
 from deploy.local.stack_file import MetricsUrls, Pids, StackFile, remove_stack_file, write_stack_file
 from deploy.local.stop_signals import StopSignals
-from deploy.local.written_files import first_api_key, key_is_known, plan_vendors, write_tenants, write_whole
+from deploy.local.written_files import first_secrets, known_secrets, plan_vendors, write_bootstrap, write_whole
+from runtime.settings import variable_name
 
 BACKEND_STOP_LIMIT_S = 15.0
 HURRIED_STOP_LIMIT_S = 0.1
 # A service that has drained still flushes and says goodbye to Kafka.
 AFTER_DRAIN_S = 5.0
 _COMMANDS: dict[Service, str] = {
+    "admin_api": "admin-api",
     "billing_consumer": "billing-consumer",
     "router_worker": "router-worker",
     "ingress": "ingress",
@@ -50,6 +52,8 @@ class Stack:
         self._signals = signals
         self._progress = progress
         self._api_key: str | None = None
+        self._management_key: str | None = None
+        self._admin_port = 0
         self._api_ports: list[int] = []
         self._backends: Backends | None = None
         self.kafka: KafkaHandle | None = None
@@ -75,13 +79,14 @@ class Stack:
     def start(self) -> None:
         """Returns when every part is ready. Raises StartFailed, KafkaUnavailable, KafkaStartFailed, OSError."""
         ports = self._choose_ports()
-        api_key = first_api_key(self._layout)
-        write_tenants(self._layout, api_key)
-        tenants_file = Path(self._options.environ.get("TOLLHOUSE_TENANTS_FILE") or self._layout.tenants_file)
-        self._api_key = api_key if key_is_known(tenants_file, api_key) else None
+        secrets = first_secrets(self._layout)
+        write_bootstrap(self._layout, secrets)
+        given = self._options.environ.get(variable_name("bootstrap", "file"))
+        bootstrap_file = Path(given) if given else self._layout.bootstrap_file
+        self._api_key, self._management_key = known_secrets(bootstrap_file, secrets)
         self._backends = self._start_backends(ports)
-        create_topics_and_tables(command_environ(self._options, self._backends), self._signals)
-        self._progress.say("topics and tables: up to date")
+        set_up(command_environ(self._options, self._backends), bootstrap_file, self._signals)
+        self._progress.say("topics, tables and first keys: up to date")
         self._start_services(self._backends, ports)
         self.write_stack_file()
 
@@ -116,7 +121,8 @@ class Stack:
                 require_free(HOST, options.port)
             except PortInUse as error:
                 raise StartFailed(f"{error}: take another one (make up PORT=..., or --port)") from error
-        found = free_ports(3 + 2 * options.ingress + options.workers + options.billing, HOST)
+        found = free_ports(5 + 2 * options.ingress + options.workers + options.billing, HOST)
+        self._admin_port = found.pop()
         self._api_ports = [options.port or found.pop(), *(found.pop() for _ in range(options.ingress - 1))]
         return iter(found)
 
@@ -165,7 +171,12 @@ class Stack:
 
     def _start_services(self, backends: Backends, ports: Iterator[int]) -> None:
         options = self._options
-        counts = {"billing_consumer": options.billing, "router_worker": options.workers, "ingress": options.ingress}
+        counts: dict[Service, int] = {
+            "admin_api": 1,
+            "billing_consumer": options.billing,
+            "router_worker": options.workers,
+            "ingress": options.ingress,
+        }
         for service, children in self.services.items():
             for number in range(counts[service]):
                 child = self._service(service, number, next(ports), backends)
@@ -176,7 +187,7 @@ class Stack:
     def _service(self, service: Service, number: int, probe_port: int, backends: Backends) -> Child:
         name = f"{_COMMANDS[service]}-{number + 1}"
         port_file = self._layout.run_dir / f"{name}.port"
-        api_port = self._api_ports[number] if service == "ingress" else None
+        api_port = self._api_port(service, number)
         ports = Ports(probe_port=probe_port, probe_port_file=port_file, api_port=api_port)
         return Child(
             ChildSpec(
@@ -189,6 +200,11 @@ class Stack:
                 stop_limit_s=drain_s(self._options.environ) + AFTER_DRAIN_S,
             )
         )
+
+    def _api_port(self, service: Service, number: int) -> int | None:
+        if service == "ingress":
+            return self._api_ports[number]
+        return self._admin_port if service == "admin_api" else None
 
     def _start(self, child: Child) -> None:
         with self._signals.held():
@@ -219,7 +235,9 @@ class Stack:
             topic_prefix=self._options.topic_prefix,
             clickhouse_url=backends.clickhouse_url,
             vendor_url=backends.vendor_url,
+            admin_url=f"http://{HOST}:{self._admin_port}",
             api_key=self._api_key,
+            management_key=self._management_key,
             logs_dir=str(self._layout.logs_dir),
             pids=Pids(
                 keeper=os.getpid(),

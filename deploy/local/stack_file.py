@@ -13,6 +13,7 @@ class Pids(msgspec.Struct, kw_only=True):
     ingress: list[int]
     router_worker: list[int]
     billing_consumer: list[int]
+    admin_api: list[int]
     kafka: int | None
     clickhouse: int | None
     vendors: int | None
@@ -25,15 +26,15 @@ class MetricsUrls(msgspec.Struct, kw_only=True):
     ingress: list[str]
     router_worker: list[str]
     billing_consumer: list[str]
+    admin_api: list[str]
 
 
 class StackFile(msgspec.Struct, kw_only=True):
-    """`api_key` is None when the tenants file does not know the stack's own key. `admin_url`, `management_key`: None
-    until there is a management API."""
+    """`api_key`, `management_key`: None when the bootstrap file does not make the stack's own."""
 
     api_url: str
     api_urls: list[str]
-    admin_url: str | None = None
+    admin_url: str
     metrics_urls: MetricsUrls
     kafka_bootstrap: str
     kafka_kind: str
@@ -41,7 +42,7 @@ class StackFile(msgspec.Struct, kw_only=True):
     clickhouse_url: str
     vendor_url: str
     api_key: str | None
-    management_key: str | None = None
+    management_key: str | None
     logs_dir: str
     pids: Pids
 

@@ -1,4 +1,4 @@
-"""What `up` writes for the services: the first API key, the tenants file that knows it, the vendors file."""
+"""What `up` writes for the services: the first keys, the bootstrap file that knows them, the vendors file."""
 
 import os
 import secrets
@@ -6,7 +6,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from admin_api.bootstrap_file import InvalidBootstrap, load_bootstrap
 from deploy.local.child import StartFailed
 from deploy.local.layout import Layout
 from deploy.local.simulated_rows import (
@@ -17,10 +19,9 @@ from deploy.local.simulated_rows import (
     stand_in_table,
     toml_table,
 )
-from ingress.tenants_file import InvalidTenants, load_tenants
 from router_worker.vendors.row import Auth, VendorRow
 from router_worker.vendors.table import BUILT_IN
-from schemas.tenancy import hash_api_key
+from schemas.tenancy import API_KEY_PREFIX, MANAGEMENT_KEY_PREFIX, ApiKey, ManagementKey, hash_api_key
 
 SIMULATED_KEY = "simulated"
 REAL_MODEL_VENDOR = "local"
@@ -31,9 +32,13 @@ _OTHER_CREDENTIALS: Mapping[Auth, tuple[str, ...]] = {
     "google": ("GOOGLE_APPLICATION_CREDENTIALS",),
 }
 
-_TENANTS = """\
-# The projects and API keys of this stack. Written once: what you change here stays.
-# The key's secret is in the file api_key beside this one.
+_BOOTSTRAP = """\
+# The first project and keys of this stack. What is listed here and was never there is made at every start; what is
+# there already is left alone: change it with 'tollhouse keys', 'tollhouse budgets' and so on (docs/cli.md).
+# The keys' secrets are in the files api_key and management_key beside this one.
+
+[[organizations]]
+organization_id = "local"
 
 [[projects]]
 project_id = "default"
@@ -43,6 +48,10 @@ organization_id = "local"
 api_key_id = "local"
 project_id = "default"
 key_sha256 = "{key_sha256}"
+
+[[management_keys]]
+management_key_id = "local"
+key_sha256 = "{management_key_sha256}"
 """
 
 
@@ -56,28 +65,51 @@ class VendorPlan:
     stand_in_keys: Mapping[str, str]
 
 
-def first_api_key(layout: Layout) -> str:
-    """The secret of the stack's own API key, made at the first `up`. Raises OSError."""
+class Secrets(NamedTuple):
+    """Of the stack's own keys."""
+
+    api_key: str
+    management_key: str
+
+
+def first_secrets(layout: Layout) -> Secrets:
+    """Made at the first `up`. Raises OSError."""
+    return Secrets(
+        _secret(layout.api_key_file, API_KEY_PREFIX), _secret(layout.management_key_file, MANAGEMENT_KEY_PREFIX)
+    )
+
+
+def _secret(file: Path, prefix: str) -> str:
     try:
-        return layout.api_key_file.read_text(encoding="ascii").strip()
+        return file.read_text(encoding="ascii").strip()
     except FileNotFoundError:
-        secret = "th_" + secrets.token_hex(_KEY_RANDOM_BYTES)
-        write_whole(layout.api_key_file, secret + "\n", mode=0o600)
+        secret = prefix + secrets.token_hex(_KEY_RANDOM_BYTES)
+        write_whole(file, secret + "\n", mode=0o600)
         return secret
 
 
-def write_tenants(layout: Layout, api_key: str) -> None:
+def write_bootstrap(layout: Layout, keys: Secrets) -> None:
     """Only if there is none: it may have been edited. Raises OSError."""
-    if not layout.tenants_file.exists():
-        write_whole(layout.tenants_file, _TENANTS.format(key_sha256=hash_api_key(api_key)))
+    if not layout.bootstrap_file.exists():
+        text = _BOOTSTRAP.format(
+            key_sha256=hash_api_key(keys.api_key), management_key_sha256=hash_api_key(keys.management_key)
+        )
+        write_whole(layout.bootstrap_file, text)
 
 
-def key_is_known(tenants_file: Path, api_key: str) -> bool:
-    """Whether the stack's own key still opens the API. Raises StartFailed with all that is wrong with the file."""
+def known_secrets(bootstrap_file: Path, keys: Secrets) -> tuple[str | None, str | None]:
+    """The API key and the management key, each if the file makes it. Raises StartFailed with all that is wrong with the
+    file."""
     try:
-        return load_tenants(str(tenants_file)).find(hash_api_key(api_key)) is not None
-    except InvalidTenants as error:
+        hashes = {
+            entity.key_sha256
+            for entity in load_bootstrap(str(bootstrap_file)).entities
+            if isinstance(entity, ApiKey | ManagementKey)
+        }
+    except InvalidBootstrap as error:
         raise StartFailed("\n".join(error.problems)) from error
+    api_key, management_key = (secret if hash_api_key(secret) in hashes else None for secret in keys)
+    return api_key, management_key
 
 
 def plan_vendors(vendor_url: str, real_model_url: str | None, environ: Mapping[str, str]) -> VendorPlan:

@@ -100,5 +100,4 @@ class AnthropicCountTokens(_Anthropic):
         request = decode(_COUNT, body)
         if isinstance(request, Failure):
             return request
-        # Nothing is generated, so nothing of a budget need be held for it.
         return Call(model=request.model, streaming=False, max_output_tokens=0, gateway=request)

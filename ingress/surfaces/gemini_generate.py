@@ -73,9 +73,10 @@ class GeminiGenerate:
         request = decode(_DECODER, body)
         if isinstance(request, Failure):
             return request
-        caps = [config.cap for config in (request.generation_config, request.generation_config_too) if config]
-        cap = min((cap for cap in caps if cap is not None), default=None)
-        return Call(model=model, streaming=streaming, max_output_tokens=cap, gateway=request)
+        configs = [config for config in (request.generation_config, request.generation_config_too) if config]
+        cap = min((config.cap for config in configs if config.cap is not None), default=None)
+        choices = max((config.candidate_count or 1 for config in configs), default=1)
+        return Call(model=model, streaming=streaming, max_output_tokens=cap, choices=choices, gateway=request)
 
     def error_body(self, failure: Failure, request_id: str) -> bytes:
         return error_body(failure, request_id)

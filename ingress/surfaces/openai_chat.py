@@ -54,7 +54,13 @@ class OpenAiChat:
         if isinstance(request, Failure):
             return request
         cap = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
-        return Call(model=request.model, streaming=bool(request.stream), max_output_tokens=cap, gateway=request)
+        return Call(
+            model=request.model,
+            streaming=bool(request.stream),
+            max_output_tokens=cap,
+            choices=request.n or 1,
+            gateway=request,
+        )
 
     def error_body(self, failure: Failure, request_id: str) -> bytes:
         return error_body(failure)

@@ -49,7 +49,7 @@ class OpenAiEmbeddings:
             # A list of numbers is one input, of tokens.
             if kinds != {int} and len(request.input) > MAX_INPUTS:
                 return invalid("input", f"at most {MAX_INPUTS} inputs in one request")
-        return Call(model=request.model, streaming=False, gateway=request)
+        return Call(model=request.model, streaming=False, max_output_tokens=0, gateway=request)
 
     def error_body(self, failure: Failure, request_id: str) -> bytes:
         return error_body(failure)

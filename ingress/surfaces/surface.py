@@ -16,10 +16,12 @@ from schemas.failures import Failure, FailureKind
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 _Label = Annotated[str, Meta(max_length=256)]
+# A budget's scope is written key=value: a sign of equality in the key could make two tags look like one.
+TagKey = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[^=]*$")]
 
 
 class Tag(msgspec.Struct, forbid_unknown_fields=True):
-    key: Annotated[str, Meta(min_length=1, max_length=64)]
+    key: TagKey
     value: _Label
 
 
@@ -29,11 +31,7 @@ class GatewayFields(msgspec.Struct, kw_only=True):
     models: Annotated[list[Name], Meta(max_length=16)] | None = None
     vendor: Name | None = None
     vendors: Annotated[list[Name], Meta(max_length=32)] | None = None
-    tags: (
-        Annotated[dict[Annotated[str, Meta(min_length=1, max_length=64)], _Label], Meta(max_length=32)]
-        | Annotated[list[Tag], Meta(max_length=32)]
-        | None
-    ) = None
+    tags: Annotated[dict[TagKey, _Label], Meta(max_length=32)] | Annotated[list[Tag], Meta(max_length=32)] | None = None
     project_id: Name | None = None
     customer: Name | None = None
     routing_policy: Name | None = None
@@ -42,12 +40,14 @@ class GatewayFields(msgspec.Struct, kw_only=True):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ingress needs of a request. `max_output_tokens` is the client's cap over all that is generated."""
+    """What the ingress needs of a request. `max_output_tokens` is the client's cap on each of the `choices`; 0 if
+    nothing is generated."""
 
     model: str
     streaming: bool
     gateway: GatewayFields
     max_output_tokens: int | None = None
+    choices: int = 1
 
 
 class ClientSurface(Protocol):

@@ -35,6 +35,11 @@ class Reading:
     kind: ModelKind = "chat"
     free: bool = False
 
+    @property
+    def generates(self) -> bool:
+        """Tokens that are paid for."""
+        return not self.free and self.kind != "embeddings"
+
 
 class Surface(Protocol):
     def read(self, body: bytes, *, streaming: bool) -> Reading | Failure:

@@ -56,6 +56,21 @@ def make_durable_producer(settings: KafkaSettings) -> AIOKafkaProducer:
     )
 
 
+def make_prompt_producer(settings: KafkaSettings) -> AIOKafkaProducer:
+    """For what somebody waits for: intents, leases asked for and granted. As durable as usage."""
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap,
+        # G4: the intent is all that is left of a call if its worker and its ingress die together.
+        acks="all",
+        enable_idempotence=settings.idempotence,
+        # Each millisecond of linger would be a millisecond of every answer; under load batches form by themselves.
+        linger_ms=0,
+        max_batch_size=256 * 1024,
+        max_request_size=TOPICS[Topic.USAGE].max_message_bytes,
+        partitioner=RememberingPartitioner(),
+    )
+
+
 def make_queue_producer(settings: KafkaSettings, partitioner: StickyPartitioner) -> AIOKafkaProducer:
     """For requests, which somebody waits for. Doubling one is harmless: the ingress refuses the second claim (G1)."""
     return AIOKafkaProducer(

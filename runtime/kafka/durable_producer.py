@@ -6,7 +6,7 @@ first try may have arrived.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -48,8 +48,17 @@ class DurableProducer:
             except TimeoutError:
                 log.warning("usage events undelivered at the end of the drain")
 
-    async def deliver(self, topic: Topic, key: str, encode: Callable[[bool], bytes]) -> None:
+    async def deliver(
+        self,
+        topic: Topic,
+        key: str,
+        encode: Callable[[bool], bytes | None],
+        *,
+        headers: Sequence[tuple[str, bytes]] = (),
+        partition: int | None = None,
+    ) -> None:
         """`encode(repeat)` gives the record's value; `repeat` is True once an earlier try may have arrived.
+        `partition`: instead of the one that the key leads to.
 
         Raises MessageSizeTooLargeError, and nothing else.
         """
@@ -58,7 +67,13 @@ class DurableProducer:
             producer = self._producer
             assert producer is not None, "deliver before start"
             try:
-                sent = await producer.send(self._topic_prefix + topic.value, encode(repeat), key.encode())
+                sent = await producer.send(
+                    self._topic_prefix + topic.value,
+                    encode(repeat),
+                    key.encode(),
+                    partition=partition,
+                    headers=list(headers),
+                )
             except MessageSizeTooLargeError:
                 # No number of tries makes it smaller, and a new producer would take it no better.
                 raise

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("ingress", "router_worker", "billing_consumer")
+SERVICES = ("ingress", "router_worker", "billing_consumer", "admin_api", "reconciliation")
 PACKAGES = ("tollhouse", *SERVICES, "runtime", "schemas", "deploy", "catalogue_build")
 
 

@@ -17,7 +17,12 @@ SAYING_NOTHING = {"common", "helper", "helpers", "misc", "shared", "util", "util
 # A task outside a supervisor swallows its failure. The one-machine stack has its own processes and its own rules.
 MAY_START_TASKS = ("runtime/lifecycle.py", "deploy/local/")
 # One place for a process, one for an HTTP request; the third is the HTTP edge of the stand-in for ClickHouse.
-MAY_CATCH_ALL = ("runtime/lifecycle.py", "ingress/http_api.py", "deploy/local/clickhouse/server.py")
+MAY_CATCH_ALL = (
+    "runtime/lifecycle.py",
+    "ingress/http_api.py",
+    "admin_api/http_api.py",
+    "deploy/local/clickhouse/server.py",
+)
 
 # In pieces, because the rule holds for this file too.
 REGISTRY_HOSTS = tuple(

@@ -4,9 +4,9 @@ from itertools import count
 import pytest
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from billing_consumer.clickhouse_client import connect
 from billing_consumer.migrate import migrate
-from billing_consumer.settings import ClickHouseSettings
+from runtime.clickhouse import connect
+from runtime.shared_settings import ClickHouseSettings
 from tests.billing_consumer.clickhouse_server import ClickHouseProcess, clickhouse_process
 
 _numbers = count()

@@ -12,7 +12,7 @@ from typing import TypeVar
 from hypothesis import strategies as st
 
 from billing_consumer.batch_bounds import Bounds
-from billing_consumer.batch_writer import Batch, BatchWriter, UsageStore
+from billing_consumer.batch_writer import Batch, BatchWriter, UsageStore, Written
 from billing_consumer.clickhouse_store import StoreUnavailable
 from billing_consumer.resolve import is_unusual
 from runtime.metrics import Metrics
@@ -20,6 +20,9 @@ from schemas.usage import Origin
 from tests.billing_consumer.samples import START_MS, attempt_event, kafka_record, request_event, usage_record
 
 KeyT = TypeVar("KeyT")
+
+ORIGINS: tuple[Origin, ...] = ("audit", "ingress", "worker")
+"""From the least to the best informed."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +37,17 @@ class Told:
     of_request: bool
 
     @property
-    def rank(self) -> tuple[int, bool]:
-        return (self.delivery, self.origin == "worker")
+    def rank(self) -> tuple[int, int]:
+        return (self.delivery, ORIGINS.index(self.origin))
 
     @property
     def cost_pico_usd(self) -> int:
         """Different for each rank, and not round: a wrong winner shows in the sum."""
-        return 1_000_003 + 10_007 * self.request_no + 1_009 * self.delivery + 101 * (self.origin == "worker")
+        return 1_000_003 + 10_007 * self.request_no + 1_009 * self.delivery + 101 * self.rank[1]
 
     @property
     def status(self) -> int:
-        return 200 + 2 * self.delivery + (self.origin == "worker")
+        return 200 + 3 * self.delivery + self.rank[1]
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def histories(draw: st.DrawFn) -> History:
                 Told,
                 request_no=st.integers(0, 2),
                 delivery=st.sampled_from((0, 0, 1, 2)),
-                origin=st.sampled_from(("worker", "worker", "ingress")),
+                origin=st.sampled_from(("worker", "worker", "ingress", "audit")),
                 repeat=st.booleans(),
                 of_attempt=st.booleans(),
                 of_request=st.booleans(),
@@ -130,6 +133,8 @@ def batches_of(history: History, world: str, partition: int) -> list[Batch]:
                 repeat=one.repeat,
                 project_id=f"prj_{world}",
                 api_key_id=f"key_{world}",
+                accepted_at_ms=START_MS + 43_200_000 * one.request_no,
+                leases=(f"2|bud_{world}@2026-09-01|lease_{one.request_no}", "no lease"),
             ),
         )
         for n, one in enumerate(history.told)
@@ -150,22 +155,25 @@ class NoDeadLetters:
         raise AssertionError(f"unreadable: {reason}")
 
 
-async def write_history(history: History, world: str, partition: int, store: UsageStore, metrics: Metrics) -> None:
-    """As the loop does it, with every batch tried until the store says yes, and some written again later."""
+async def write_history(
+    history: History, world: str, partition: int, store: UsageStore, metrics: Metrics
+) -> list[Written]:
+    """As the loop does it, with every batch tried until the store says yes, and some written again later. Gives what
+    each writing said, in order."""
     writer = BatchWriter(store, NoDeadLetters(), metrics)
     batches = batches_of(history, world, partition)
+    written: list[Written] = []
     for batch_no, batch in enumerate(batches):
-        await _insist(writer, batch)
-        for earlier in history.again[batch_no]:
-            await _insist(writer, batches[min(earlier, batch_no)])
+        written.append(await _insist(writer, batch))
+        written += [await _insist(writer, batches[min(earlier, batch_no)]) for earlier in history.again[batch_no]]
+    return written
 
 
-async def _insist(writer: BatchWriter, batch: Batch) -> None:
+async def _insist(writer: BatchWriter, batch: Batch) -> Written:
     while True:
         try:
             read = await writer.read(batch)
             unusual = await writer.find_unusual([read])
-            await writer.write(read, unusual.get(batch.bounds.partition, set()))
+            return await writer.write(read, unusual.get(batch.bounds.partition, set()))
         except StoreUnavailable:
             continue
-        return

@@ -14,6 +14,7 @@ class KafkaRecordStub:
     offset: int
     value: bytes | None
     timestamp: int = START_MS
+    timestamp_type: int = 1
 
 
 def attempt_event(
@@ -65,6 +66,10 @@ def usage_record(
     project_id: str = "prj_1",
     api_key_id: str = "key_1",
     tags: dict[str, str] | None = None,
+    customer_id: str | None = None,
+    accepted_at_ms: int = 0,
+    deadline_ms: int = 0,
+    leases: tuple[str, ...] = (),
 ) -> UsageRecord:
     return UsageRecord(
         request_id=request_id,
@@ -73,7 +78,8 @@ def usage_record(
             organization_id="org_1",
             project_id=project_id,
             api_key_id=api_key_id,
-            tags=tags or {"team": "a b", "x": "'"},
+            customer_id=customer_id,
+            tags={"team": "a b", "x": "'"} if tags is None else tags,
         ),
         surface="openai.chat",
         streaming=True,
@@ -81,6 +87,9 @@ def usage_record(
         attempts=attempts,
         request=request,
         repeat=repeat,
+        accepted_at_ms=accepted_at_ms,
+        deadline_ms=deadline_ms,
+        leases=leases,
     )
 
 

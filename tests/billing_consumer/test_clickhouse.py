@@ -12,20 +12,27 @@ from hypothesis import HealthCheck, given, settings
 from prometheus_client import CollectorRegistry
 
 from billing_consumer.batch_bounds import Bounds
-from billing_consumer.batch_writer import Batch, BatchWriter, touched_by
+from billing_consumer.batch_writer import Batch, BatchWriter
 from billing_consumer.clickhouse_store import ClickHouseStore, StoreUnavailable
 from billing_consumer.migrate import migrate
 from billing_consumer.rows import MAX_COST_PICO_USD, read_record
-from billing_consumer.settings import ClickHouseSettings
 from billing_consumer.tables import ATTEMPTS
 from runtime.metrics import Metrics
+from runtime.shared_settings import ClickHouseSettings
+from schemas.budgets import day_of
 from schemas.money import pico_to_usd
 from schemas.usage import USAGE
 from tests.billing_consumer.clickhouse_server import ClickHouseProcess
 from tests.billing_consumer.histories import History, NoDeadLetters, histories, request_id, write_history
 from tests.billing_consumer.samples import START_MS, attempt_event, kafka_record, request_event, usage_record
 
-ROLLUPS = ("spend_by_key", "spend_by_project", "spend_by_model_hour")
+# What each adds up to everything in; of scopes only one kind does, as an attempt counts in each of its scopes.
+ROLLUPS = (
+    "spend_by_key",
+    "spend_by_project",
+    "spend_by_model_hour",
+    "spend_by_scope WHERE startsWith(scope, 'organization:')",
+)
 COSTS_PICO_USD = (0, 1, 999_999_999_999, 1_000_000_000_001, 123_456_789_012_345_678, MAX_COST_PICO_USD)
 
 
@@ -86,17 +93,25 @@ async def test_money_goes_in_and_comes_out_exactly(database: ClickHouseSettings,
     await write(store, batch_of_costs(COSTS_PICO_USD))
     result = await client.query("SELECT toString(cost_usd) FROM attempts ORDER BY kafka_offset")
     assert [Decimal(text) for (text,) in result.result_rows] == [pico_to_usd(cost) for cost in COSTS_PICO_USD]
-    found = await store.totals_usd({"key_1"}, {"prj_1", "prj_none"})
     await store.close()
-    total = pico_to_usd(sum(COSTS_PICO_USD))
-    assert sorted(found) == [("api_key", "key_1", total), ("project", "prj_1", total)]
+    query = "SELECT scope, sum(cost_usd) FROM spend_by_scope GROUP BY scope"
+    totals_usd = {scope: total for scope, total in (await client.query(query)).result_rows}  # noqa: C416 - typed rows
+    expected = pico_to_usd(sum(COSTS_PICO_USD))
+    assert totals_usd["api_key:key_1"] == totals_usd["project:prj_1"] == totals_usd["tag:org_1/team=a b"] == expected
 
 
 async def test_a_row_that_is_read_back_is_the_row_that_was_written(database: ClickHouseSettings) -> None:
     store = ClickHouseStore(database)
     event = msgspec.structs.replace(attempt_event("req_x"), first_byte_ms=None, status=None, cost_pico_usd=10**23 + 7)
-    record = usage_record("req_x", attempts=(event,), origin="ingress", tags={"zeta": "ü'\\\n\t", "alpha": ""})
-    (report,), _ = read_record(USAGE.encode(record), 3, 50)
+    record = usage_record(
+        "req_x",
+        attempts=(event,),
+        origin="ingress",
+        tags={"zeta": "ü'\\\n\t", "alpha": ""},
+        accepted_at_ms=START_MS - 1,
+        leases=("1|b'\\@d|l", ""),
+    )
+    (report,), _, _ = read_record(USAGE.encode(record), 3, 50)
     await store.insert(ATTEMPTS, [report.row], "token")
     standing = await store.standing_before(ATTEMPTS, 3, 51, {("prj_1", "req_x")})
     assert standing[report.id].row == report.row
@@ -125,18 +140,11 @@ async def test_ids_need_no_manners(database: ClickHouseSettings, client: AsyncCl
             kafka = kafka_record(first, record)
             await write(store, Batch(Bounds("usage", 3, first, first + 1, START_MS), [kafka], replayed=False))
             first += 1
-        found = await store.totals_usd({odd}, {odd})
-        assert sorted(found) == [("api_key", odd, pico_to_usd(7)), ("project", odd, pico_to_usd(7))]
+        for scope in (f"api_key:{odd}", f"project:{odd}"):
+            query = "SELECT sum(cost_usd) FROM spend_by_scope WHERE scope = %(scope)s"
+            assert await value(client, query, scope=scope) == pico_to_usd(7)
     assert await value(client, "SELECT count() FROM attempts_final") == 7
     await store.close()
-
-
-async def test_a_long_list_of_scopes_is_asked_for_in_pieces(database: ClickHouseSettings) -> None:
-    store = ClickHouseStore(database)
-    await write(store, batch_of_costs((5,)))
-    found = await store.totals_usd({"key_1", *(f"key_{n:040}" for n in range(9000))}, ())
-    await store.close()
-    assert found == [("api_key", "key_1", pico_to_usd(5))]
 
 
 async def test_a_clickhouse_without_tables_is_a_problem_that_is_named(empty_database: ClickHouseSettings) -> None:
@@ -155,15 +163,6 @@ async def test_a_clickhouse_that_is_away_is_a_problem_that_is_named() -> None:
     with pytest.raises(StoreUnavailable, match="ClickHouse"):
         await store.check()
     await store.close()
-
-
-def test_touched_scopes_are_those_of_attempts() -> None:
-    async def touched() -> tuple[set[str], set[str]]:
-        writer = BatchWriter(ClickHouseStore(ClickHouseSettings(url="")), NoDeadLetters(), Metrics(CollectorRegistry()))
-        found = touched_by([await writer.read(batch_of_costs((1, 2)))])
-        return found.api_key_ids, found.project_ids
-
-    assert asyncio.run(touched()) == ({"key_1"}, {"prj_1"})
 
 
 def test_any_history_ends_with_the_winners_in_tables_views_and_rollups(clickhouse: ClickHouseProcess) -> None:
@@ -200,10 +199,18 @@ def test_any_history_ends_with_the_winners_in_tables_views_and_rollups(clickhous
             (request_id(world, request_no), told.status, pico_to_usd(cost_of.get(request_no, 0)))
             for request_no, told in history.requests().items()
         )
-        total = pico_to_usd(sum(told.cost_pico_usd for told in history.attempts().values()))
-        found = await store.totals_usd({f"key_{world}"}, {project})
-        assert {scope_total for _, _, scope_total in found} <= {total}
-        assert len(found) == (2 if history.attempts() else 0)
+        expected: dict[tuple[str, str], Decimal] = {}
+        for (request_no, _), told in history.attempts().items():
+            day = day_of(START_MS + 43_200_000 * request_no).isoformat()
+            for scope in (f"api_key:key_{world}", f"project:{project}"):
+                spent = expected.get((scope, day), Decimal(0))
+                expected[scope, day] = spent + pico_to_usd(told.cost_pico_usd)
+        by_scope = await client.query(
+            "SELECT scope, toString(day), sum(cost_usd) AS cost FROM spend_by_scope WHERE scope IN %(scopes)s"
+            " GROUP BY scope, day HAVING sum(attempts) > 0",
+            parameters={"scopes": [f"api_key:key_{world}", f"project:{project}"]},
+        )
+        assert {(scope, day): cost for scope, day, cost in by_scope.result_rows} == expected
         assert len(await totals(client)) == 1, "the rollups and the table disagree"
         await store.close()
 

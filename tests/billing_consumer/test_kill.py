@@ -8,17 +8,22 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from billing_consumer.settings import ClickHouseSettings
+from billing_consumer.intents import SWEEP_GRACE_S
 from deploy.local.kafka.process import KafkaHandle
+from runtime.clickhouse import connect
 from runtime.kafka.clients import make_admin, make_durable_producer, topic_name
 from runtime.kafka.topics_admin import create_topics
-from runtime.shared_settings import KafkaSettings
+from runtime.shared_settings import ClickHouseSettings, KafkaSettings
+from schemas.spend import SPEND_COMMAND, UsageClock
 from schemas.topics import Topic
+from schemas.usage import USAGE
 from tests.billing_consumer.clickhouse_server import ClickHouseProcess
-from tests.billing_consumer.fleet import Consumer, Truth, check_books, lag, produce
+from tests.billing_consumer.fleet import Consumer, Truth, check_books, lag, produce, read_topic, settled_sums
 from tests.billing_consumer.kafka_server import kafka_process
+from tests.billing_consumer.samples import START_MS, attempt_event, usage_record
 
 pytestmark = pytest.mark.e2e
 
@@ -154,3 +159,66 @@ async def test_an_unreadable_record_is_put_aside_and_the_rest_goes_on(
     await check_books(database, kafka, truth)
     assert consumer.log().count("unreadable usage record") == 1
     assert consumer.terminate() == 0
+
+
+async def test_a_call_of_which_only_the_intent_is_left_is_billed(
+    kafka: KafkaSettings, database: ClickHouseSettings, tmp_path: Path
+) -> None:
+    """Its worker and its ingress are gone. The consumer dies too, more than once, while it finds that out."""
+    consumer = Consumer(kafka, database, tmp_path / "consumer.log")
+    consumer.start()
+    producer = make_durable_producer(kafka)
+    await producer.start()
+    now_ms = time.time_ns() // 1_000_000
+    for name, reported in (("req_lost", False), ("req_told", True)):
+        told = usage_record(
+            name,
+            attempts=(attempt_event(name, cost_pico_usd=3 * 10**12),),
+            accepted_at_ms=START_MS,
+            leases=("1|b@d|l",),
+        )
+        intent = msgspec.structs.replace(told, origin="intent", deadline_ms=now_ms + 1000)
+        for record in (intent, told) if reported else (intent,):
+            await producer.send_and_wait(topic_name(kafka, Topic.USAGE), USAGE.encode(record), b"prj_1")
+    await producer.stop()
+    client = await connect(database)
+    until_s = time.monotonic() + DEADLINE_S
+    kills = 0
+    while True:
+        rows = (
+            await client.query("SELECT request_id, origin, toString(cost_usd) FROM attempts ORDER BY 1")
+        ).result_rows
+        if len(rows) == 2 and not await lag(kafka):
+            break
+        assert time.monotonic() < until_s, consumer.log()[-3000:]
+        if kills < 3 and len(rows) == 1:
+            await consumer.until_ready()
+            consumer.kill()
+            consumer.start()
+            kills += 1
+        await asyncio.sleep(0.2)
+    await client.close()
+    assert [tuple(row) for row in rows] == [("req_lost", "audit", "3"), ("req_told", "worker", "3")]
+    # The clocks go on past both, now that nothing is unreported.
+    while not await swept_past(kafka, now_ms + 1000 + round(SWEEP_GRACE_S * 1000)):
+        assert time.monotonic() < until_s, consumer.log()[-3000:]
+        await asyncio.sleep(0.2)
+    sums = await settled_sums(kafka)
+    assert sums.by_lease == {("b@d", "l"): 6 * 10**12}
+    assert consumer.terminate() == 0, consumer.log()[-3000:]
+
+
+async def swept_past(kafka: KafkaSettings, at_ms: int) -> bool:
+    """Whether every authority has been told, by every partition of usage, that all intents due by then are settled."""
+    for records in (await read_topic(kafka, Topic.SPEND_COMMANDS)).values():
+        clocks: dict[int, UsageClock] = {}
+        for record in records:
+            assert record.value is not None
+            command = SPEND_COMMAND.decode(record.value).command
+            if isinstance(command, UsageClock):
+                clocks[command.usage_partition] = command
+        if not clocks or len(clocks) < next(iter(clocks.values())).partitions:
+            return False
+        if min(clock.swept_through_ms for clock in clocks.values()) <= at_ms:
+            return False
+    return True

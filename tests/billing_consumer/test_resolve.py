@@ -16,6 +16,7 @@ from billing_consumer.tables import ATTEMPTS, REQUESTS, Row, Table
 from runtime.metrics import Metrics
 from schemas.ids import attempt_id
 from schemas.money import pico_to_usd
+from schemas.usage import Origin
 from tests.billing_consumer.histories import History, histories, request_id, write_history
 
 
@@ -63,15 +64,21 @@ class MemoryStore:
         )
 
 
-def _rank(table: Table, row: Row) -> tuple[int, bool]:
+def _rank(table: Table, row: Row) -> tuple[int, int]:
     return rank_of(row[table.index("delivery")], row[table.index("origin")])
+
+
+def _hashable(value: object) -> object:
+    if isinstance(value, dict):
+        return tuple(value.items())
+    return tuple(value) if isinstance(value, list) else value
 
 
 def standing_rows(table: Table, rows: Iterable[Row]) -> list[Row]:
     """What is left when each cancellation has taken its row away; fails if one takes away what is not there."""
     left: dict[tuple[object, ...], int] = {}
     for row in rows:
-        facts = tuple(tuple(value.items()) if isinstance(value, dict) else value for value in row[:-3])
+        facts = tuple(_hashable(value) for value in row[:-3])
         left[facts] = left.get(facts, 0) + row[-3]
     assert set(left.values()) <= {0, 1}
     return [facts for facts, count in left.items() if count]
@@ -97,11 +104,11 @@ def test_exactly_the_winning_report_of_each_thing_stands(history: History, moods
     assert weighted == sum((pico_to_usd(told.cost_pico_usd) for told in history.attempts().values()), Decimal(0))
 
 
-def report(report_id: str, rank: tuple[int, bool], offset: int, *, unusual: bool = False) -> Report:
+def report(report_id: str, rank: tuple[int, int], offset: int, *, unusual: bool = False) -> Report:
     return Report(report_id, "prj", report_id, rank, unusual, (report_id, rank, 1, 3, offset))
 
 
-ESTIMATE, WORD = (0, False), (0, True)
+AUDIT, ESTIMATE, WORD = (0, 0), (0, 1), (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -114,18 +121,24 @@ ESTIMATE, WORD = (0, False), (0, True)
         pytest.param([(WORD, 5)], ESTIMATE, [(ESTIMATE, -1, 3, 5), (WORD, 1, 3, 5)], id="a standing estimate beaten"),
         pytest.param([(ESTIMATE, 5)], WORD, [], id="a late estimate"),
         pytest.param([(WORD, 5)], WORD, [], id="told twice"),
+        pytest.param([(AUDIT, 5)], None, [(AUDIT, 1, 3, 5)], id="only the audit knows"),
+        pytest.param([(AUDIT, 5)], ESTIMATE, [], id="the ingress knew better than the audit"),
         pytest.param(
-            [((1, True), 5), ((2, True), 6)],
+            [(ESTIMATE, 5)], AUDIT, [(AUDIT, -1, 3, 5), (ESTIMATE, 1, 3, 5)], id="the ingress after the audit"
+        ),
+        pytest.param([(AUDIT, 4), (WORD, 5)], AUDIT, [(AUDIT, -1, 3, 5), (WORD, 1, 3, 5)], id="the worker after it"),
+        pytest.param(
+            [((1, 2), 5), ((2, 2), 6)],
             WORD,
-            [(WORD, -1, 3, 6), ((2, True), 1, 3, 6)],
+            [(WORD, -1, 3, 6), ((2, 2), 1, 3, 6)],
             id="two better ones at once: the standing row is taken back once",
         ),
     ],
 )
 def test_one_thing(
-    reports: list[tuple[tuple[int, bool], int]],
-    standing: tuple[int, bool] | None,
-    expected: list[tuple[tuple[int, bool], int, int, int]],
+    reports: list[tuple[tuple[int, int], int]],
+    standing: tuple[int, int] | None,
+    expected: list[tuple[tuple[int, int], int, int, int]],
 ) -> None:
     before = {"a": Standing(standing, ("a", standing, 1, 3, 1))} if standing is not None else {}
     rows = resolve([report("a", rank, offset) for rank, offset in reports], before)
@@ -144,7 +157,12 @@ def test_only_what_may_have_been_told_before_is_looked_up() -> None:
         (1, "worker", False, True),
         (0, "ingress", False, True),
         (0, "worker", True, True),
+        (0, "audit", False, True),
     ],
 )
-def test_unusual(delivery: int, origin: str, repeat: bool, unusual: bool) -> None:
-    assert is_unusual(delivery, "ingress" if origin == "ingress" else "worker", repeat) is unusual
+def test_unusual(delivery: int, origin: Origin, repeat: bool, unusual: bool) -> None:
+    assert is_unusual(delivery, origin, repeat) is unusual
+
+
+def test_who_was_nearer_to_the_call_is_believed_within_a_delivery() -> None:
+    assert rank_of(3, "audit") < rank_of(3, "ingress") < rank_of(3, "worker") < rank_of(4, "audit")

@@ -17,8 +17,10 @@ import aiohttp
 T = TypeVar("T")
 HELLO = [{"role": "user", "content": "hello there world"}]
 
-CATALOGUES = tuple(str(Path(__file__).with_name(name)) for name in ("catalogue.toml", "clients_catalogue.toml"))
+CATALOGUE_NAMES = ("catalogue.toml", "clients_catalogue.toml", "money_catalogue.toml")
+CATALOGUES = tuple(str(Path(__file__).with_name(name)) for name in CATALOGUE_NAMES)
 ROLLUPS = ("spend_by_key", "spend_by_project", "spend_by_model_hour")
+"""Each has every attempt once. `spend_by_scope` has it once for each scope."""
 
 
 def eventually(what: str, probe: Callable[[], T | None], within_s: float = 30.0) -> T:
@@ -91,6 +93,10 @@ class Stack:
     def get_json(self, url: str) -> Any:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return json.load(answer)
+
+    def get_text(self, url: str) -> str:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return str(answer.read().decode())
 
     def metric(self, service: str, index: int, name: str) -> float:
         """The sum of a metric over its labels."""

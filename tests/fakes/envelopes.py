@@ -28,9 +28,22 @@ def envelope(**fields: Any) -> RequestEnvelope:
     return RequestEnvelope(**(defaults | fields))
 
 
-def if_lost(attempt_no: int = 0, delivery: int = 0, request_id: str = "req_1") -> msgspec.Raw:
-    """What a worker's claim says of the call that it is about to make."""
-    attempt = AttemptEvent(
+def if_lost(*attempt_nos: int, delivery: int = 0, request_id: str = "req_1") -> msgspec.Raw:
+    """What a worker's claim says of the calls of a delivery, the last of them about to be made."""
+    record = UsageRecord(
+        request_id=request_id,
+        origin="worker",
+        attribution=ATTRIBUTION,
+        surface="openai.chat",
+        streaming=False,
+        requested_model="m",
+        attempts=tuple(_attempt(number, delivery, request_id) for number in attempt_nos or (0,)),
+    )
+    return msgspec.Raw(USAGE.encode(record))
+
+
+def _attempt(attempt_no: int, delivery: int, request_id: str) -> AttemptEvent:
+    return AttemptEvent(
         attempt_id=f"{request_id}.{delivery}.{attempt_no}",
         attempt_no=attempt_no,
         delivery=delivery,
@@ -47,13 +60,3 @@ def if_lost(attempt_no: int = 0, delivery: int = 0, request_id: str = "req_1") -
         estimated=True,
         price_id="v/vm@2020-01-01",
     )
-    record = UsageRecord(
-        request_id=request_id,
-        origin="worker",
-        attribution=ATTRIBUTION,
-        surface="openai.chat",
-        streaming=False,
-        requested_model="m",
-        attempts=(attempt,),
-    )
-    return msgspec.Raw(USAGE.encode(record))

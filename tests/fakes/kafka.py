@@ -46,7 +46,12 @@ class FakeKafka:
         return
 
     async def send(
-        self, topic: str, value: bytes, key: bytes | None = None, headers: list[tuple[str, bytes]] | None = None
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes | None = None,
+        headers: list[tuple[str, bytes]] | None = None,
+        partition: int | None = None,
     ) -> "asyncio.Future[Any]":
         if self.refusal is not None:
             raise self.refusal

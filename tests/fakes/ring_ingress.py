@@ -16,12 +16,14 @@ from schemas.frames import (
     END_DECODER,
     FAILURE_DECODER,
     HEAD_DECODER,
+    SETTLED_DECODER,
     Claim,
     End,
     FrameType,
     Head,
     RefusalReason,
     Refuse,
+    Settled,
     accept_payload,
     encode_payload,
     frame,
@@ -33,6 +35,7 @@ from tests.fakes.waiting import until
 class RingIngress:
     """`answers`: what the next claims get, accepted when there is none left; "silence" leaves one open.
     `frozen`: connections read nothing after their next message, not even that the other end closes.
+    `settlements`: what each SETTLED said.
     `story`: the names of the frames that came, in order; DATA frames in a row count once."""
 
     url: str = ""
@@ -44,7 +47,7 @@ class RingIngress:
     ends: list[End] = field(default_factory=list)
     errors: list[Failure] = field(default_factory=list)
     data: bytes = b""
-    settled: int = 0
+    settlements: list[Settled] = field(default_factory=list)
     story: list[str] = field(default_factory=list)
     frozen: bool = False
     sockets: list[FrameSocket] = field(default_factory=list)
@@ -63,7 +66,11 @@ class RingIngress:
         elif frame_type is FrameType.ERROR:
             self.errors.append(FAILURE_DECODER.decode(payload))
         elif frame_type is FrameType.SETTLED:
-            self.settled += 1
+            self.settlements.append(SETTLED_DECODER.decode(payload))
+
+    @property
+    def settled(self) -> int:
+        return len(self.settlements)
 
     def _on_claim(self, socket: FrameSocket, stream_id: int, claim: Claim) -> None:
         self.claims.append(claim)

@@ -16,6 +16,7 @@ from schemas.frames import (
     End,
     FrameType,
     Head,
+    Settled,
     encode_payload,
     frame,
     read_accept,
@@ -63,7 +64,7 @@ class RingWorker:
             delivery=sent.delivery,
             claim_no=claim_no,
             worker_id="w",
-            if_lost=if_lost(claim_no, sent.delivery, sent.request_id),
+            if_lost=if_lost(claim_no, delivery=sent.delivery, request_id=sent.request_id),
         )
         self.send(FrameType.CLAIM, sent.stream_id, encode_payload(claim))
 
@@ -75,7 +76,14 @@ class RingWorker:
 
     def head(self, sent: RequestEnvelope) -> None:
         content_type = "text/event-stream; charset=utf-8" if sent.streaming else "application/json"
-        head = Head(status=200, content_type=content_type, model="m", vendor="v", attempts=1)
+        head = Head(
+            status=200,
+            content_type=content_type,
+            model="m",
+            vendor="v",
+            attempts=1,
+            capped_tokens=sent.gateway_cap_tokens,
+        )
         self.send(FrameType.HEAD, sent.stream_id, encode_payload(head))
 
     def data(self, sent: RequestEnvelope, data: bytes) -> None:
@@ -84,11 +92,15 @@ class RingWorker:
 
     def end(self, sent: RequestEnvelope) -> None:
         self.send(FrameType.END, sent.stream_id, encode_payload(End(cost_pico_usd=1, estimated=False)))
-        self.send(FrameType.SETTLED, sent.stream_id)
+        self.settled(sent)
 
     def error(self, sent: RequestEnvelope, failure: Failure) -> None:
         self.send(FrameType.ERROR, sent.stream_id, encode_payload(failure))
-        self.send(FrameType.SETTLED, sent.stream_id)
+        self.settled(sent)
+
+    def settled(self, sent: RequestEnvelope, cost_pico_usd: int = 1) -> None:
+        settled = Settled(cost_pico_usd=cost_pico_usd, input_tokens=3, output_tokens=4)
+        self.send(FrameType.SETTLED, sent.stream_id, encode_payload(settled))
 
     async def answer(self, sent: RequestEnvelope, data: bytes) -> None:
         """Serves the request whole."""

@@ -1,6 +1,6 @@
 """The whole of a router worker but its consumer: real channel, real vendor calls, Kafka a list."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,9 +8,12 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from router_worker.credentials import Credentials
 from router_worker.failure_log import FailureLog
 from router_worker.health import RouteHealth
+from router_worker.intents import Intents
 from router_worker.measures import WorkerMeasures
+from router_worker.project_vendors import ProjectVendors
 from router_worker.reply_pool import ReplyPool
 from router_worker.serve import Server
 from router_worker.settings import WorkSettings
@@ -30,7 +33,10 @@ from tests.fakes.vendors import Simulator, model, route, simulator
 
 @dataclass
 class WorkerStack:
+    """`intents`: the Kafka that intents go to. `credentials`, `secrets`: what projects bring of their own."""
+
     kafka: FakeKafka
+    intents: FakeKafka
     ingress: RingIngress
     vendors: Simulator
     pool: ReplyPool
@@ -39,6 +45,8 @@ class WorkerStack:
     health: RouteHealth
     metrics: Metrics
     clock: SystemClock
+    credentials: Credentials
+    secrets: dict[str, str]
     settled: list[str] = field(default_factory=list)
 
     def envelope(self, **fields: Any) -> RequestEnvelope:
@@ -61,9 +69,13 @@ def ask(*, stream: bool = False, text: str = "one two three", **fields: Any) -> 
 
 
 @asynccontextmanager
-async def worker_stack(*vendor_models: str | Route, **settings: Any) -> AsyncIterator[WorkerStack]:
-    """Model "m" has a route to each of the simulator's models, at vendors "v0", "v1" and so on."""
+async def worker_stack(
+    *vendor_models: str | Route, intent_timeout_s: float = 5.0, keyless: Sequence[str] = (), **settings: Any
+) -> AsyncIterator[WorkerStack]:
+    """Model "m" has a route to each of the simulator's models, at vendors "v0", "v1" and so on. `keyless`: vendors at
+    which the gateway has no key."""
     kafka, clock, supervisor = FakeKafka(), SystemClock(), Supervisor()
+    intents, credentials, secrets = FakeKafka(), Credentials(), dict[str, str]()
     metrics, health = Metrics(CollectorRegistry()), RouteHealth()
     routes = [
         route(f"v{number}", wanted) if isinstance(wanted, str) else wanted
@@ -78,16 +90,36 @@ async def worker_stack(*vendor_models: str | Route, **settings: Any) -> AsyncIte
         bench = Workbench(
             worker_id="w",
             catalogue=Catalogue((model(*routes),)),
-            vendors=usable,
+            vendors=ProjectVendors(
+                {name: vendor for name, vendor in usable.items() if name not in keyless},
+                usable,
+                credentials,
+                secrets.get,
+                clock,
+            ),
             caller=caller,
             usage=await durable_producer(kafka),
+            intents=Intents(await durable_producer(intents), supervisor, intent_timeout_s),
             health=health,
             clock=clock,
             supervisor=supervisor,
             measures=WorkerMeasures(metrics),
             failures=FailureLog(clock),
         )
-        yield WorkerStack(kafka, ingress, vendors, pool, Server(bench, pool), supervisor, health, metrics, clock)
+        yield WorkerStack(
+            kafka=kafka,
+            intents=intents,
+            ingress=ingress,
+            vendors=vendors,
+            pool=pool,
+            server=Server(bench, pool),
+            supervisor=supervisor,
+            health=health,
+            metrics=metrics,
+            clock=clock,
+            credentials=credentials,
+            secrets=secrets,
+        )
         await pool.stop(Deadline(clock, 0))
         await caller.stop(Deadline(clock, 0))
         await supervisor.cancel_all()

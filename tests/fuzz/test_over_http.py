@@ -7,9 +7,12 @@ from contextlib import asynccontextmanager
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from router_worker.credentials import Credentials
 from router_worker.failure_log import FailureLog
 from router_worker.health import RouteHealth
+from router_worker.intents import Intents
 from router_worker.measures import WorkerMeasures
+from router_worker.project_vendors import ProjectVendors
 from router_worker.reply_pool import ReplyPool
 from router_worker.serve import Server
 from router_worker.settings import WorkSettings
@@ -90,12 +93,14 @@ async def _worker(stack: Stack, vendors: Simulator) -> AsyncIterator[Supervisor]
     caller, pool = VendorCaller(WorkSettings(), clock, supervisor), ReplyPool(clock, supervisor)
     await caller.start()
     await pool.start()
+    usable = {name: _usable(name, vendors) for name in CHAT}
     bench = Workbench(
         worker_id="w",
         catalogue=CATALOGUE,
-        vendors={name: _usable(name, vendors) for name in CHAT},
+        vendors=ProjectVendors(usable, usable, Credentials(), dict[str, str]().get, clock),
         caller=caller,
         usage=await durable_producer(FakeKafka()),
+        intents=Intents(await durable_producer(FakeKafka()), supervisor, 5.0),
         health=RouteHealth(),
         clock=clock,
         supervisor=supervisor,

@@ -33,7 +33,7 @@ GATEWAY_FIELDS = frozenset(
         *("zero_data_retention", "include_routing_metadata"),
     }
 )
-_PROJECT = Project(project_id="proj", organization_id="org", budget_pico_usd=None)
+_PROJECT = Project(project_id="proj", organization_id="org")
 _KEY = ApiKey(api_key_id="key", project_id="proj", key_sha256="0" * 64)
 
 

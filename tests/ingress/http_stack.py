@@ -13,8 +13,9 @@ from typing import Any
 import aiohttp
 from prometheus_client import CollectorRegistry
 
-from ingress.admission import SpendAdmission
+from ingress.admission import Ticket
 from ingress.aftermath import IngressAftermath
+from ingress.directory import Directory
 from ingress.exchange import Exchange
 from ingress.exchanges import Exchanges
 from ingress.http_api import HttpApi
@@ -22,18 +23,20 @@ from ingress.reply_server import ReplyServer
 from ingress.request_path import RequestPath
 from ingress.request_queue import RequestQueue
 from ingress.settings import ApiSettings, ReplySettings
-from ingress.spend_view import SpendView
+from ingress.worst_case import WorstCases
 from runtime.clock import SystemClock
 from runtime.kafka.queue_producer import QueueProducer
 from runtime.lifecycle import Deadline, Supervisor
 from runtime.metrics import Metrics
 from schemas.catalogue import Catalogue, Model, Price, Route
+from schemas.config_record import Entity
 from schemas.envelope import RequestEnvelope
-from schemas.spend import SPEND, Scope, SpendState
-from schemas.tenancy import ApiKey, Project, Tenants, hash_api_key
+from schemas.tenancy import ApiKey, Project, hash_api_key
 from schemas.topics import Topic
+from tests.fakes.configuration import config_record, directory_of
 from tests.fakes.kafka import FakeKafka, durable_producer
 from tests.fakes.ring_worker import RingWorker, ring_worker
+from tests.fakes.tickets import FakeAdmission
 from tests.fakes.waiting import until
 
 SECRET = "th-secret"
@@ -46,10 +49,8 @@ CATALOGUE = Catalogue(
         Model(model_id="org/deep:v1", name="Deep", provider="other", routes=(_ROUTE,)),
     )
 )
-TENANTS = Tenants(
-    (Project(project_id="proj", organization_id="org", budget_pico_usd=1000),),
-    (ApiKey(api_key_id="key", project_id="proj", key_sha256=hash_api_key(SECRET), budget_pico_usd=100),),
-)
+PROJECT = Project(project_id="proj", organization_id="org")
+KEY = ApiKey(api_key_id="key", project_id="proj", key_sha256=hash_api_key(SECRET))
 
 
 def chat(**fields: Any) -> dict[str, Any]:
@@ -62,7 +63,8 @@ class Stack:
     exchanges: Exchanges
     api: HttpApi
     supervisor: Supervisor
-    spend: SpendView
+    directory: Directory
+    admission: FakeAdmission
     worker: RingWorker
     client: aiohttp.ClientSession
     replies: ReplyServer
@@ -85,9 +87,10 @@ class Stack:
         await until(lambda: len(self.kafka.requests()) > number)
         return self.kafka.requests()[number].envelope
 
-    def spent(self, scope: Scope, scope_id: str, pico_usd: int) -> None:
-        state = SpendState(scope=scope, scope_id=scope_id, spent_pico_usd=pico_usd, as_of_ms=0)
-        self.spend.apply(SPEND.encode(state))
+    def change(self, *entities: Entity) -> None:
+        """As if the admin API had written them."""
+        for entity in entities:
+            self.directory.apply(config_record(entity))
 
 
 @asynccontextmanager
@@ -111,15 +114,16 @@ async def ingress_stack(**settings: Any) -> AsyncIterator[Stack]:
     opened = _remember_opened(exchanges)
     replies = ReplyServer(ReplySettings(), exchanges, supervisor, metrics)
     await replies.start()
-    spend = SpendView()
-    with TemporaryDirectory() as directory:
-        port_file = Path(directory) / "port"
+    directory, admission = directory_of(PROJECT, KEY), FakeAdmission()
+    with TemporaryDirectory() as folder:
+        port_file = Path(folder) / "port"
         api_settings = ApiSettings(port=0, port_file=str(port_file), **settings)
         path = RequestPath(
             api_settings,
-            TENANTS,
+            directory,
             CATALOGUE,
-            SpendAdmission(spend),
+            WorstCases(CATALOGUE, date(2026, 1, 1)),
+            admission,
             queue,
             exchanges,
             lambda: replies.url,
@@ -135,7 +139,7 @@ async def ingress_stack(**settings: Any) -> AsyncIterator[Stack]:
         ring_worker(replies.url) as worker,
         aiohttp.ClientSession(url, headers=headers, timeout=timeout) as client,
     ):
-        stack = Stack(kafka, exchanges, api, supervisor, spend, worker, client, replies, url, opened)
+        stack = Stack(kafka, exchanges, api, supervisor, directory, admission, worker, client, replies, url, opened)
         yield stack
         await client.close()
         await stack.stop(Deadline(clock, 0))
@@ -150,8 +154,8 @@ def _remember_opened(exchanges: Exchanges) -> list[Exchange]:
     opened: list[Exchange] = []
     original = exchanges.open
 
-    def open_and_remember(envelope: RequestEnvelope, body: bytes) -> Exchange:
-        exchange = original(envelope, body)
+    def open_and_remember(envelope: RequestEnvelope, body: bytes, ticket: Ticket) -> Exchange:
+        exchange = original(envelope, body, ticket)
         opened.append(exchange)
         return exchange
 

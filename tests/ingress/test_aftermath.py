@@ -17,9 +17,11 @@ from runtime.metrics import Metrics
 from schemas.failures import Failure, FailureKind
 from schemas.frames import Head
 from schemas.topics import Topic
+from schemas.usage import USAGE
 from tests.fakes.clock import HandClock
 from tests.fakes.envelopes import ATTRIBUTION, envelope, if_lost
 from tests.fakes.kafka import FakeKafka, durable_producer
+from tests.fakes.tickets import FakeTicket
 from tests.fakes.waiting import until
 
 HEAD = Head(status=200, content_type="application/json", model="mm", vendor="vv", attempts=1)
@@ -43,14 +45,14 @@ async def make(report_delay_s: float = 0.001) -> Bench:
     return Bench(kafka, supervisor, aftermath, clock)
 
 
-def exchange_of(clock: HandClock, **fields: object) -> Exchange:
-    return Exchange(envelope(accepted_at_ms=clock.now_ms() - 250, **fields), b"body", 100)
+def exchange_of(clock: HandClock, ticket: FakeTicket | None = None, **fields: object) -> Exchange:
+    return Exchange(envelope(accepted_at_ms=clock.now_ms() - 250, **fields), b"body", 100, ticket or FakeTicket())
 
 
 async def test_a_lost_claim_is_reported_at_its_upper_bound() -> None:
     bench = await make()
     exchange = exchange_of(bench.clock, streaming=True)
-    exchange.if_lost = [if_lost(0), if_lost(1)]
+    exchange.if_lost = if_lost(0, 1)
     exchange.head = HEAD
     exchange.failure_now(Failure(kind=FailureKind.WORKER_LOST))
     bench.aftermath.report_lost(exchange, finished=True)
@@ -73,7 +75,7 @@ async def test_a_lost_claim_is_reported_at_its_upper_bound() -> None:
 async def test_before_a_new_delivery_only_the_attempts_are_reported() -> None:
     bench = await make()
     exchange = exchange_of(bench.clock)
-    exchange.if_lost = [if_lost()]
+    exchange.if_lost = if_lost()
     bench.aftermath.report_lost(exchange, finished=False)
     exchange.put_back("new", 2)  # what happens at once afterwards must not reach the report
     await until(lambda: bench.kafka.usage())
@@ -99,7 +101,7 @@ async def test_a_request_that_nobody_served_is_reported_at_once_and_free_of_char
 async def test_estimates_wait_for_the_workers_own_word_but_not_when_stopping() -> None:
     bench = await make(report_delay_s=3600)
     exchange = exchange_of(bench.clock)
-    exchange.if_lost = [if_lost()]
+    exchange.if_lost = if_lost()
     bench.aftermath.report_lost(exchange, finished=True)
     for _ in range(10):
         await asyncio.sleep(0)
@@ -111,7 +113,7 @@ async def test_estimates_wait_for_the_workers_own_word_but_not_when_stopping() -
 async def test_what_is_reported_only_at_the_end_of_the_drain_still_goes_out() -> None:
     bench = await make(report_delay_s=60)
     exchange = exchange_of(bench.clock)
-    exchange.if_lost = [if_lost()]
+    exchange.if_lost = if_lost()
     bench.aftermath.report_lost(exchange, finished=True)
     await bench.aftermath.stop(Deadline(SystemClock(), 0))
     assert len(bench.kafka.attempts()) == 1
@@ -131,10 +133,45 @@ async def test_stopping_gives_up_at_the_deadline_when_kafka_is_away() -> None:
 async def test_a_claim_that_cannot_be_read_does_not_stop_the_rest() -> None:
     bench = await make()
     exchange = exchange_of(bench.clock)
-    exchange.if_lost = [msgspec.Raw(b'{"v":9}'), if_lost(1)]
+    exchange.if_lost = msgspec.Raw(b'{"v":9}')
     bench.aftermath.report_lost(exchange, finished=True)
     await until(lambda: bench.kafka.usage())
-    assert [attempt.attempt_no for attempt in bench.kafka.attempts()] == [1]
+    assert bench.kafka.attempts() == []
+    assert len(bench.kafka.request_events()) == 1
+
+
+async def test_a_hold_is_settled_only_when_the_report_is_in_kafka() -> None:
+    bench = await make(report_delay_s=3600)
+    ticket = FakeTicket()
+    exchange = exchange_of(bench.clock, ticket)
+    exchange.if_lost = if_lost()
+    bench.aftermath.report_lost(exchange, finished=True)
+    exchange.cost_known(50, 0)
+    assert ticket.settled == []
+    await bench.aftermath.stop(Deadline(SystemClock(), 5))
+    assert ticket.settled == [(50, 0)]
+
+
+async def test_reports_name_the_leases_and_the_day_of_acceptance() -> None:
+    bench = await make()
+    exchange = exchange_of(bench.clock, leases=("1|b@2026-11-01|h.1",))
+    exchange.if_lost = if_lost()
+    bench.aftermath.report_lost(exchange, finished=True)
+    await until(lambda: bench.kafka.usage())
+    [record] = bench.kafka.usage()
+    assert (record.leases, record.accepted_at_ms) == (exchange.envelope.leases, exchange.envelope.accepted_at_ms)
+
+
+async def test_a_call_that_was_over_before_the_worker_was_lost_keeps_its_end() -> None:
+    bench = await make()
+    exchange = exchange_of(bench.clock)
+    record = USAGE.decode(bytes(if_lost(0, 1)))
+    earlier = msgspec.structs.replace(record.attempts[0], outcome="failed", ended_at_ms=7)
+    told = msgspec.structs.replace(record, attempts=(earlier, record.attempts[1]))
+    exchange.if_lost = msgspec.Raw(USAGE.encode(told))
+    bench.aftermath.report_lost(exchange, finished=True)
+    await until(lambda: bench.kafka.usage())
+    assert [attempt.ended_at_ms for attempt in bench.kafka.attempts()] == [7, bench.clock.now_ms()]
 
 
 @pytest.mark.parametrize(("held", "value"), [("inline", b"body"), ("held", b"")])

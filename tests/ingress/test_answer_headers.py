@@ -13,6 +13,7 @@ from ingress.exchange import Exchange
 from ingress.surfaces.surface import ClientSurface
 from schemas.frames import End, Head
 from tests.fakes.envelopes import envelope
+from tests.fakes.tickets import FakeTicket
 
 HEAD = Head(
     status=200,
@@ -27,7 +28,7 @@ HEAD = Head(
 
 
 def exchange() -> Exchange:
-    return Exchange(envelope(accepted_at_ms=1_000), b"", 1)
+    return Exchange(envelope(accepted_at_ms=1_000), b"", 1, FakeTicket(headers={"X-Tollhouse-Budget-Scope": "project"}))
 
 
 @pytest.mark.parametrize(

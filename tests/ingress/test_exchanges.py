@@ -27,7 +27,7 @@ def test_a_claim_that_fits_is_accepted_with_the_window(bench: Bench) -> None:
 
 
 def test_a_held_body_comes_with_the_acceptance(bench: Bench) -> None:
-    exchange = bench.exchanges.open(envelope(body="held"), b"held body")
+    exchange = bench.exchanges.open(envelope(body="held"), b"held body", bench.ticket)
     assert bench.claim() == "accepted"
     assert read_accept(bench.worker.last()[1]) == (WINDOW_BYTES, b"held body")
     assert bench.claim(1) == "accepted"
@@ -75,13 +75,13 @@ def test_the_next_claim_number_is_a_fallback_and_the_same_one_a_redelivery(bench
     assert bench.claim(1, loss=if_lost(1)) == "accepted"
     assert bench.claim(1) == "claimed"
     assert bench.claim(0) == "claimed"
-    assert exchange.if_lost == [if_lost(0), if_lost(1)], "a refused claim adds nothing to report"
+    assert exchange.if_lost == if_lost(1), "a refused claim adds nothing to report"
 
 
 def test_a_claim_without_a_call_leaves_nothing_to_report(bench: Bench) -> None:
     exchange = bench.open()
     assert bench.claim(loss=msgspec.Raw(b"null")) == "accepted"
-    assert exchange.if_lost == []
+    assert exchange.if_lost is None
 
 
 def test_after_the_head_no_further_route_may_be_tried(bench: Bench) -> None:
@@ -131,13 +131,13 @@ def test_frames_of_a_worker_without_the_claim_change_nothing(bench: Bench) -> No
     bench.exchanges.data(bench.other, 1, b"forged")
     bench.exchanges.end(bench.other, 1, END)
     bench.exchanges.error(bench.other, 1, Failure(kind=FailureKind.INTERNAL))
-    bench.exchanges.settled(bench.other, 1)
+    bench.settled(bench.other)
     bench.exchanges.lost(bench.other)
     assert exchange.head is None
     assert not exchange.data
     assert not exchange.over
     assert bench.exchanges.unsettled == 1
-    assert exchange.if_lost == [if_lost()]
+    assert exchange.if_lost == if_lost()
 
 
 def test_the_whole_way_of_an_answer(bench: Bench) -> None:
@@ -153,7 +153,7 @@ def test_the_whole_way_of_an_answer(bench: Bench) -> None:
     bench.exchanges.close(exchange, 200, None)
     assert bench.worker.last()[0] is FrameType.ACCEPT, "there is nothing to cancel"
     assert bench.exchanges.unsettled == 1
-    bench.exchanges.settled(bench.worker, 1)
+    bench.settled(bench.worker)
     assert bench.exchanges.unsettled == 0
     bench.exchanges.lost(bench.worker)
     assert bench.aftermath == FakeAftermath()
@@ -165,7 +165,7 @@ def test_settled_before_the_client_has_read_its_answer(bench: Bench) -> None:
     bench.exchanges.head(bench.worker, 1, HEAD)
     bench.exchanges.data(bench.worker, 1, b"answer")
     bench.exchanges.end(bench.worker, 1, END)
-    bench.exchanges.settled(bench.worker, 1)
+    bench.settled(bench.worker)
     assert bench.exchanges.unsettled == 0
     assert list(exchange.data) == [b"answer"]
     assert bench.exchanges.waiting_clients == 1
@@ -216,7 +216,7 @@ def test_a_client_that_goes_cancels_the_call(bench: Bench) -> None:
     bench.exchanges.data(bench.worker, 1, b"late")
     assert not exchange.data
     assert bench.exchanges.unsettled == 1, "its usage is still to come"
-    bench.exchanges.settled(bench.worker, 1)
+    bench.settled(bench.worker)
     assert bench.exchanges.unsettled == 0
     assert bench.aftermath == FakeAftermath()
 
@@ -257,10 +257,10 @@ def test_lost_before_the_head_it_is_put_back_as_a_new_delivery(bench: Bench) -> 
     bench.claim(1, loss=if_lost(1))
     bench.exchanges.lost(bench.worker)
     bench.exchanges.lost(bench.worker)
-    assert bench.aftermath.lost == [([if_lost(0), if_lost(1)], False)]
+    assert bench.aftermath.lost == [(if_lost(1), False)]
     assert bench.aftermath.put_back_deliveries == [1]
     assert exchange.envelope.token == "new-token"
-    assert exchange.if_lost == []
+    assert exchange.if_lost is None
     assert bench.claim(channel=bench.other) == "unknown", "the old record is worth nothing"
     # A stream of its own: a worker that is given both deliveries at once must not take them for one.
     again = exchange.envelope.stream_id
@@ -281,7 +281,7 @@ def test_lost_after_the_head_the_client_is_told(bench: Bench) -> None:
     assert exchange.failure == Failure(kind=FailureKind.WORKER_LOST)
     assert list(exchange.data) == [b"half"], "what came is still passed on"
     assert exchange.final_status() == 200, "its stream had begun"
-    assert bench.aftermath.lost == [([if_lost()], True)]
+    assert bench.aftermath.lost == [(if_lost(), True)]
     assert bench.aftermath.put_back_deliveries == []
     bench.exchanges.close(exchange, 200, None)
     assert (bench.exchanges.unsettled, bench.exchanges.waiting_clients) == (0, 0)
@@ -296,7 +296,7 @@ def test_lost_after_the_end_only_its_usage_is_reported(bench: Bench) -> None:
     bench.exchanges.end(bench.worker, 1, END)
     bench.exchanges.lost(bench.worker)
     assert exchange.failure is None
-    assert bench.aftermath.lost == [([if_lost()], True)]
+    assert bench.aftermath.lost == [(if_lost(), True)]
 
 
 def test_lost_after_the_client_went_only_its_usage_is_reported(bench: Bench) -> None:
@@ -304,7 +304,7 @@ def test_lost_after_the_client_went_only_its_usage_is_reported(bench: Bench) -> 
     bench.claim()
     bench.exchanges.close(exchange, 499, Failure(kind=FailureKind.CLIENT_GONE))
     bench.exchanges.lost(bench.worker)
-    assert bench.aftermath.lost == [([if_lost()], True)]
+    assert bench.aftermath.lost == [(if_lost(), True)]
     assert bench.aftermath.put_back_deliveries == []
     assert exchange.final_status() == 499
     assert bench.exchanges.unsettled == 0
@@ -345,7 +345,7 @@ def test_abandoned_by_a_mistake_of_its_worker(bench: Bench, how_far: str) -> Non
     assert bench.aftermath.lost == []
     bench.exchanges.abandoned(bench.worker, 1)
     bench.exchanges.abandoned(bench.worker, 1)
-    assert bench.aftermath.lost == [([if_lost()], True)]
+    assert bench.aftermath.lost == [(if_lost(), True)]
     assert bench.aftermath.put_back_deliveries == [], "it would make the same mistake again"
     assert exchange.over
     assert (exchange.failure is None) == (how_far == "end")

@@ -12,15 +12,17 @@ from ingress.exchange import Exchange
 from ingress.exchanges import Exchanges
 from runtime.metrics import Metrics
 from schemas.failures import Failure, FailureKind
-from schemas.frames import Claim, End, FrameReader, FrameType, Head
+from schemas.frames import Claim, End, FrameReader, FrameType, Head, Settled
 from schemas.usage import USAGE
 from tests.fakes.clock import HandClock
 from tests.fakes.envelopes import envelope, if_lost
+from tests.fakes.tickets import FakeTicket
 
 WORKERS = 3
 REQUESTS = 3
 MAX_DELIVERIES = 3
 SELDOM = st.sampled_from([False, False, False, True])
+SETTLED = Settled(cost_pico_usd=1, input_tokens=0, output_tokens=0)
 HEAD = Head(status=200, content_type="text/event-stream", model="m", vendor="v", attempts=1)
 
 
@@ -66,7 +68,8 @@ class Reports:
 
     def report_lost(self, exchange: Exchange, *, finished: bool) -> None:
         request = self._of(exchange)
-        request.reported += [a.attempt_id for raw in exchange.if_lost for a in USAGE.decode(bytes(raw)).attempts]
+        if exchange.if_lost is not None:
+            request.reported += [attempt.attempt_id for attempt in USAGE.decode(bytes(exchange.if_lost)).attempts]
         request.finished_reports += finished
 
     def report_unserved(self, exchange: Exchange) -> None:
@@ -109,6 +112,7 @@ class AnyOrder(RuleBasedStateMachine):
                 deadline_ms=self.clock.now_ms() + 60_000,
             ),
             b"{}",
+            FakeTicket(),
         )
         request = self.reports.requests[request_id] = Request(exchange)
         return request
@@ -132,7 +136,7 @@ class AnyOrder(RuleBasedStateMachine):
         claim_no = max(0, request.exchange.last_claim_no + ahead)
         sent, channel = request.exchange.envelope, self.channels[worker]
         delivery = sent.delivery - stale
-        raw = if_lost(claim_no, delivery, sent.request_id) if with_call else msgspec.Raw(b"null")
+        raw = self._if_lost(request, claim_no, delivery) if with_call else msgspec.Raw(b"null")
         was_free = request.holder is None
         channel.accepted_now = False
         self.exchanges.claim(
@@ -153,6 +157,13 @@ class AnyOrder(RuleBasedStateMachine):
             attempt = f"{sent.request_id}.{delivery}.{claim_no}"
             assert attempt not in request.accepted, "one vendor call was allowed twice"
             request.accepted.add(attempt)
+
+    def _if_lost(self, request: Request, claim_no: int, delivery: int) -> msgspec.Raw:
+        """A claim tells of the earlier calls of its delivery too."""
+        request_id = request.exchange.envelope.request_id
+        of_delivery = (accepted.split(".") for accepted in request.accepted)
+        earlier = [int(number) for _, of, number in of_delivery if int(of) == delivery and int(number) != claim_no]
+        return if_lost(*sorted(earlier), claim_no, delivery=delivery, request_id=request_id)
 
     @rule(request=requests, worker=st.integers(0, WORKERS - 1), what=st.sampled_from(["head", "data", "end", "error"]))
     def frame(self, request: Request, worker: int, what: str) -> None:
@@ -175,7 +186,7 @@ class AnyOrder(RuleBasedStateMachine):
         channel, exchange = self.channels[worker], request.exchange
         if request.holder is channel and not (exchange.worker_done or exchange.client_done):
             return
-        self.exchanges.settled(channel, exchange.envelope.stream_id)
+        self.exchanges.settled(channel, exchange.envelope.stream_id, SETTLED)
         if request.holder is channel and channel.alive and not request.finished_reports:
             request.holder_said_settled = True
             request.settled |= {a for a in request.accepted if a not in request.reported}

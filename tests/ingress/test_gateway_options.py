@@ -11,10 +11,7 @@ from ingress.surfaces.openai_chat import OpenAiChat
 from ingress.surfaces.surface import GatewayFields
 from schemas.envelope import RoutingOptions
 from schemas.failures import Failure
-from schemas.tenancy import hash_api_key
-from tests.ingress.http_stack import SECRET, TENANTS
-
-FOUND = TENANTS.find(hash_api_key(SECRET))
+from tests.ingress.http_stack import KEY, PROJECT
 
 
 def read(headers: dict[str, str] | None = None, **fields: Any) -> Options | Failure:
@@ -22,8 +19,7 @@ def read(headers: dict[str, str] | None = None, **fields: Any) -> Options | Fail
     call = OpenAiChat().read_call(body, None, streaming=False)
     if isinstance(call, Failure):
         return call
-    assert FOUND is not None
-    return read_options(call, CIMultiDict(headers or {}), *FOUND)
+    return read_options(call, CIMultiDict(headers or {}), KEY, PROJECT)
 
 
 def good(headers: dict[str, str] | None = None, **fields: Any) -> Options:

@@ -10,11 +10,13 @@ from aiokafka.errors import KafkaConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingress.admission import Refusal
 from ingress.surfaces.openai_chat import OpenAiChat
 from ingress.surfaces.surface import Call
 from schemas.envelope import ENVELOPE
 from schemas.failures import Failure, FailureKind
 from tests.fakes.envelopes import envelope
+from tests.fakes.tickets import FakeTicket
 from tests.fakes.waiting import until
 from tests.ingress.http_stack import CHAT, SECRET, Stack, chat, ingress_stack
 
@@ -207,19 +209,38 @@ async def test_paths_that_are_no_text(path: str) -> None:
         assert error["type"] == "invalid_request_error"
 
 
-async def test_spent_budgets() -> None:
+async def test_a_refusal_of_admission_is_told_with_its_headers() -> None:
     async with ingress_stack() as stack:
-        stack.spent("project", "proj", 999)
-        stack.spent("api_key", "key", 100)
-        await refused(stack, 402, "budget_exceeded", "api_key_budget_exceeded", json=chat())
-        stack.spent("api_key", "key", 99)
-        stack.spent("project", "proj", 1000)
+        failure = Failure(kind=FailureKind.PROJECT_BUDGET_EXCEEDED, retry_after_s=7)
+        stack.admission.refusal = Refusal(failure, {"X-Tollhouse-Budget-Remaining-Usd": "0"})
         await refused(stack, 402, "budget_exceeded", "project_budget_exceeded", json=chat())
-        stack.spent("project", "proj", 999)
+        async with stack.client.post(CHAT, json=chat()) as response:
+            assert response.headers["X-Tollhouse-Budget-Remaining-Usd"] == "0"
+            assert response.headers["Retry-After"] == "7"
+        assert stack.kafka.requests() == []
+        stack.admission.refusal = None
         async with asyncio.TaskGroup() as tasks:
             call = tasks.create_task(stack.client.post(CHAT, json=chat()))
             await stack.worker.answer(await stack.request(), b"whole")
             assert (await call).status == 200
+
+
+async def test_what_a_request_holds_travels_with_it_and_is_settled_once() -> None:
+    async with ingress_stack() as stack, asyncio.TaskGroup() as tasks:
+        headers = {"X-Tollhouse-Budget-Remaining-Usd": "5"}
+        ticket = stack.admission.ticket = FakeTicket(leases=("1|b@x|h.1",), gateway_cap_tokens=9, headers=headers)
+        call = tasks.create_task(stack.client.post(CHAT, json=chat(tags={"team": "a"}, customer="c")))
+        sent = await stack.request()
+        assert (sent.leases, sent.gateway_cap_tokens) == (("1|b@x|h.1",), 9)
+        [ask] = stack.admission.asks
+        assert ask.scopes == ("api_key:key", "customer:org/c", "tag:org/team=a", "project:proj", "organization:org")
+        assert (ask.accepted_at_ms, ask.worst_case.capped) == (sent.accepted_at_ms, False)
+        await stack.worker.answer(sent, b"whole")
+        response = await call
+        assert response.headers["X-Tollhouse-Output-Cap-Tokens"] == "9"
+        assert response.headers["X-Tollhouse-Budget-Remaining-Usd"] == "5"
+        await until(lambda: bool(ticket.settled))
+        assert (ticket.settled, ticket.answers) == ([(1, 7)], 1)
 
 
 async def test_overload_and_room_again() -> None:

@@ -11,7 +11,7 @@ from ingress.models_page import ModelsPage
 from runtime.catalogue.loader import load_catalogue
 from schemas.catalogue import Catalogue, Model, Price, PriceTier, Route
 from schemas.failures import Failure, FailureKind
-from tests.ingress.http_stack import SECRET, ingress_stack
+from tests.ingress.http_stack import KEY, SECRET, ingress_stack
 
 TIERED = Price(
     start=date(2026, 1, 1),
@@ -39,7 +39,7 @@ PAGE = ModelsPage(Catalogue((MODEL,)))
 
 
 def test_all_facts_of_a_model() -> None:
-    body = PAGE.one("em")
+    body = PAGE.one("em", KEY)
     assert isinstance(body, bytes)
     assert json.loads(body) == {
         "id": "m",
@@ -84,13 +84,13 @@ def test_all_facts_of_a_model() -> None:
 
 
 def test_the_list_has_openais_fields_only() -> None:
-    assert json.loads(PAGE.list_body)["data"] == [
+    assert json.loads(PAGE.list_for(KEY))["data"] == [
         {"id": "m", "object": "model", "created": 1767225600, "owned_by": "maker"}
     ]
 
 
 def test_no_such_model() -> None:
-    missing = PAGE.one("n")
+    missing = PAGE.one("n", KEY)
     assert isinstance(missing, Failure)
     assert (missing.kind, missing.param) == (FailureKind.MODEL_NOT_FOUND, "model")
 
@@ -99,7 +99,7 @@ def test_every_page_of_the_built_in_catalogue_reads_as_openais_and_has_its_price
     catalogue = load_catalogue([])
     page = ModelsPage(catalogue)
     for model in catalogue.models:
-        body = page.one(model.model_id)
+        body = page.one(model.model_id, KEY)
         assert isinstance(body, bytes)
         assert openai.types.Model.model_validate_json(body).id == model.model_id
         for shown, route in zip(json.loads(body)["routes"], model.routes, strict=True):

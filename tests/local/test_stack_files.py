@@ -15,7 +15,7 @@ from deploy.local.service_environ import REAL_MODEL_CATALOGUE, SIMULATOR_CATALOG
 from deploy.local.simulated_rows import SIMULATED_VENDORS
 from deploy.local.stack_lock import StackIsRunning, StackLock
 from deploy.local.vendors.prices import load_prices
-from deploy.local.written_files import first_api_key, key_is_known, plan_vendors, write_tenants
+from deploy.local.written_files import first_secrets, known_secrets, plan_vendors, write_bootstrap
 from router_worker.settings import VendorSettings
 from router_worker.vendor_setup import usable_vendors, vendor_rows
 from router_worker.vendors.table import BUILT_IN
@@ -152,22 +152,24 @@ def test_the_callers_settings_win_but_for_what_the_stack_has_to_know(tmp_path: P
     assert (settings["TOLLHOUSE_PROBE_PORT"], settings["TOLLHOUSE_INGRESS_PORT"]) == ("7", "6")
 
 
-def test_the_api_key_and_an_edited_tenants_file_are_kept(tmp_path: Path) -> None:
+def test_the_keys_and_an_edited_bootstrap_file_are_kept(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
-    key = first_api_key(layout)
-    write_tenants(layout, key)
-    assert key_is_known(layout.tenants_file, key)
-    assert layout.api_key_file.stat().st_mode & 0o777 == 0o600
-    assert key not in layout.tenants_file.read_text()
+    keys = first_secrets(layout)
+    write_bootstrap(layout, keys)
+    assert known_secrets(layout.bootstrap_file, keys) == (keys.api_key, keys.management_key)
+    assert (keys.api_key[:3], keys.management_key[:4]) == ("th_", "thm_")
+    for file in (layout.api_key_file, layout.management_key_file):
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert not any(secret in layout.bootstrap_file.read_text() for secret in keys)
 
-    layout.tenants_file.write_text('[[projects]]\nproject_id = "mine"\norganization_id = "me"\n')
-    write_tenants(layout, first_api_key(layout))
-    assert first_api_key(layout) == key
-    assert "mine" in layout.tenants_file.read_text()
-    assert not key_is_known(layout.tenants_file, key)
-    layout.tenants_file.write_text("[[projects]]\nname = 1\n")
+    layout.bootstrap_file.write_text('[[projects]]\nproject_id = "mine"\norganization_id = "me"\n')
+    write_bootstrap(layout, first_secrets(layout))
+    assert first_secrets(layout) == keys
+    assert "mine" in layout.bootstrap_file.read_text()
+    assert known_secrets(layout.bootstrap_file, keys) == (None, None)
+    layout.bootstrap_file.write_text("[[projects]]\nname = 1\n")
     with pytest.raises(StartFailed, match=r"projects number 1"):
-        key_is_known(layout.tenants_file, key)
+        known_secrets(layout.bootstrap_file, keys)
 
 
 def test_simulated_models_cost_what_the_simulator_charges() -> None:

@@ -39,7 +39,7 @@ reasoning = "7.77"
 input = "0.10"
 output = "0.10"
 """
-GATEWAY_PACKAGES = ("schemas", "runtime", "ingress", "router_worker", "billing_consumer", "tollhouse")
+GATEWAY_PACKAGES = ("schemas", "runtime", "ingress", "router_worker", "billing_consumer", "admin_api", "tollhouse")
 OUTCOMES: list[Outcome] = ["completed", "error", "hung_up", "broken"]
 
 

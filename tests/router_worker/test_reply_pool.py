@@ -10,7 +10,7 @@ from router_worker.stream import Refused
 from runtime.clock import SystemClock
 from runtime.lifecycle import Deadline, Supervisor
 from schemas.failures import Failure, FailureKind
-from schemas.frames import Claim, FrameType
+from schemas.frames import Claim, FrameType, Settled
 from tests.fakes.clock import HandClock
 from tests.fakes.ring_ingress import ring_ingress
 from tests.fakes.waiting import until
@@ -124,7 +124,7 @@ async def test_stopping_flushes_and_closes() -> None:
         await stream.claim(CLAIM)
         for _ in range(100):
             stream.send(FrameType.DATA, b"x" * 10_000)
-        stream.send_settled()
+        stream.send_settled(Settled(cost_pico_usd=0, input_tokens=0, output_tokens=0))
         await pool.stop(Deadline(SystemClock(), 1))
         await until(lambda: ingress.settled)
         assert len(ingress.data) == 1_000_000

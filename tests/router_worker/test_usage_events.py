@@ -9,7 +9,9 @@ from router_worker.usage_events import (
     attempt_context,
     finished_attempt,
     finished_request,
+    intent,
     lost_attempt,
+    uncalled_attempt,
     usage_record,
 )
 from schemas.failures import FAILURES, Failure, FailureKind
@@ -96,9 +98,7 @@ def test_a_cancelled_call_is_booked_at_its_bound() -> None:
 
 
 def test_what_is_claimed_is_the_upper_bound_of_what_is_booked() -> None:
-    claimed = USAGE.decode(bytes(lost_attempt(context(choices=3), SENT)))
-    [lost] = claimed.attempts
-    assert claimed.request is None
+    lost = lost_attempt(context(choices=3), SENT)
     assert (lost.outcome, lost.estimated, lost.tokens.output) == ("worker_lost", True, 300)
     without_figures = finished_attempt(context(choices=3), SENT, CallResult(began=True, output_bytes=40), 2000)
     assert lost.attempt_id == without_figures.attempt_id
@@ -136,3 +136,18 @@ def test_a_record_says_whose_it_is() -> None:
     record = usage_record(SENT, (), None)
     assert (record.origin, record.attribution, record.requested_model) == ("worker", SENT.attribution, "m")
     assert USAGE.decode(USAGE.encode(record)) == record
+
+
+def test_every_record_says_which_leases_pay_and_which_period_it_falls_in() -> None:
+    sent = msgspec.structs.replace(SENT, leases=("0|b@2026-11-01|l",))
+    record = usage_record(sent, (), None)
+    assert (record.leases, record.accepted_at_ms, record.deadline_ms) == (sent.leases, sent.accepted_at_ms, 0)
+
+
+def test_an_intent_is_the_attempt_at_its_bound_and_can_be_taken_back() -> None:
+    lost = lost_attempt(context(), SENT)
+    written = intent(SENT, lost)
+    assert (written.origin, written.deadline_ms, written.attempts) == ("intent", SENT.deadline_ms, (lost,))
+    back = uncalled_attempt(context(), SENT, 2000)
+    assert (back.attempt_id, back.outcome, back.failure) == (lost.attempt_id, "failed", "not_called")
+    assert (back.cost_pico_usd, back.estimated, back.tokens) == (0, False, TokenCounts())

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from deploy.local.kafka.process import KafkaHandle
 from runtime.clock import SystemClock
-from runtime.kafka import durable_producer, table_reader
+from runtime.kafka import durable_producer, log_reader
 from runtime.kafka.clients import make_durable_producer, make_queue_producer, make_reader, topic_name
 from runtime.kafka.durable_producer import DurableProducer
 from runtime.kafka.partitioners import StickyPartitioner
@@ -220,7 +220,7 @@ async def test_a_table_knows_its_age_while_kafka_is_away_and_catches_up_afterwar
     own_kafka: KafkaHandle, settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hard budgets fail closed on this age; a table that took silence for quiet would let everybody through."""
-    monkeypatch.setattr(table_reader, "CHECK_EVERY_S", 0.05)
+    monkeypatch.setattr(log_reader, "CHECK_EVERY_S", 0.05)
     topic = topic_name(settings, Topic.SPEND)
     await create_topic(settings, topic, cleanup_policy="compact")
     await produce(settings, topic, [(0, b"k", b"1")])

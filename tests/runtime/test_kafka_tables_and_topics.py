@@ -15,13 +15,14 @@ from runtime.clock import SystemClock
 from runtime.kafka.clients import make_admin, make_durable_producer, make_reader, topic_name
 from runtime.kafka.dead_letters import DeadLetterFlood, DeadLetterLimit, DeadLetters
 from runtime.kafka.durable_producer import DurableProducer
-from runtime.kafka.table_reader import TableReader, TopicMissing
+from runtime.kafka.log_reader import TopicMissing
+from runtime.kafka.table_reader import TableReader
 from runtime.kafka.topics_admin import create_topics
 from runtime.lifecycle import Deadline, Supervisor
 from runtime.metrics import Metrics
 from runtime.shared_settings import KafkaSettings
 from schemas.dead_letter import DEAD_LETTER, DeadLetter
-from schemas.spend import SPEND, Scope, SpendState, spend_key
+from schemas.spend import LEDGER, LedgerState
 from schemas.topics import TOPICS, Topic
 from tests.fakes.clock import HandClock
 from tests.runtime.kafka_topics import admin_of, create_topic, produce, read_all, until_known
@@ -68,9 +69,19 @@ async def test_a_topic_that_kafka_refuses_is_an_error_and_not_a_success(kafka_se
     assert not any("created" in line for line in said)
 
 
-def state(scope: Scope, scope_id: str, spent_pico_usd: int) -> tuple[bytes, bytes]:
-    record = SpendState(scope=scope, scope_id=scope_id, spent_pico_usd=spent_pico_usd, as_of_ms=spent_pico_usd)
-    return spend_key(scope, scope_id).encode(), SPEND.encode(record)
+def state(ledger_id: str, spent_pico_usd: int) -> tuple[bytes, bytes]:
+    record = LedgerState(
+        ledger_id=ledger_id,
+        budget_id="b",
+        scope="project:p",
+        enforcement="hard",
+        period_start="2026-11-01",
+        period_end="2026-12-01",
+        limit_pico_usd=1,
+        spent_pico_usd=spent_pico_usd,
+        through={},
+    )
+    return ledger_id.encode(), LEDGER.encode(record)
 
 
 @asynccontextmanager
@@ -78,8 +89,8 @@ async def reading(
     settings: KafkaSettings, table: dict[str, int], clock: HandClock
 ) -> AsyncIterator[tuple[TableReader, Supervisor]]:
     def apply(value: bytes) -> None:
-        record = SPEND.decode(value)
-        table[spend_key(record.scope, record.scope_id)] = record.spent_pico_usd
+        record = LEDGER.decode(value)
+        table[record.ledger_id] = record.spent_pico_usd
 
     supervisor = Supervisor()
     reader = TableReader(lambda: make_reader(settings), topic_name(settings, Topic.SPEND), apply, clock, supervisor)
@@ -96,17 +107,17 @@ async def test_a_table_is_whole_at_the_start_and_then_follows(kafka_settings: Ka
     topic = topic_name(kafka_settings, Topic.SPEND)
     await create_topic(kafka_settings, topic, partitions=3, cleanup_policy="compact")
     written = [
-        (number % 3, *state("project", f"prj_{number % 30}", number))
+        (number % 3, *state(f"prj_{number % 30}", number))
         for number in range(1500)  # more than one fetch
     ]
     await produce(kafka_settings, topic, written)
     table: dict[str, int] = {}
     async with reading(kafka_settings, table, HandClock()) as (reader, _):
         # The last of each key, at once and not in time.
-        assert table == {f"project:prj_{number % 30}": number for number in range(1470, 1500)}
+        assert table == {f"prj_{number % 30}": number for number in range(1470, 1500)}
         assert reader.age_s() == 0
-        await produce(kafka_settings, topic, [(1, *state("project", "prj_1", 9001)), (2, *state("api_key", "k", 7))])
-        await until(lambda: table.get("project:prj_1") == 9001 and table.get("api_key:k") == 7, "later records")
+        await produce(kafka_settings, topic, [(1, *state("prj_1", 9001)), (2, *state("k", 7))])
+        await until(lambda: table.get("prj_1") == 9001 and table.get("k") == 7, "later records")
 
 
 async def test_an_empty_table_is_whole(kafka_settings: KafkaSettings) -> None:
@@ -119,7 +130,7 @@ async def test_an_empty_table_is_whole(kafka_settings: KafkaSettings) -> None:
 async def test_unreadable_records_and_tombstones_do_not_stop_a_table(kafka_settings: KafkaSettings) -> None:
     topic = topic_name(kafka_settings, Topic.SPEND)
     await create_topic(kafka_settings, topic)
-    key, value = state("project", "prj_1", 5)
+    key, value = state("prj_1", 5)
     later_major = value.replace(b'"v":1', b'"v":2')
     await produce(
         kafka_settings, topic, [(0, b"x", b"\xffnot json"), (0, key, later_major), (0, b"y", None), (0, key, value)]
@@ -127,7 +138,7 @@ async def test_unreadable_records_and_tombstones_do_not_stop_a_table(kafka_setti
     table: dict[str, int] = {}
     with capture_logs() as logs:
         async with reading(kafka_settings, table, HandClock()):
-            assert table == {"project:prj_1": 5}
+            assert table == {"prj_1": 5}
     unreadable = [(entry["offset"], entry["log_level"]) for entry in logs if "unreadable" in entry["event"]]
     assert unreadable == [(0, "error"), (1, "error")]
 

@@ -19,27 +19,30 @@ from schemas.frames import (
     FAILURE_DECODER,
     HEAD_DECODER,
     REFUSE_DECODER,
+    SETTLED_DECODER,
     Claim,
     End,
     FrameType,
     Head,
     Refuse,
+    Settled,
 )
-from schemas.spend import SPEND, SpendState
 from schemas.usage import USAGE, AttemptEvent, RequestEvent, TokenCounts, UsageRecord
+from tests.schemas import golden_money
 
 GOLDEN = Path(__file__).with_name("golden")
 
 CODECS: dict[str, RecordCodec[Any]] = {
     "envelope": ENVELOPE,
     "usage": USAGE,
-    "spend": SPEND,
+    **golden_money.CODECS,
     "dead_letter": DEAD_LETTER,
 }
 PAYLOAD_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "claim": CLAIM_DECODER,
     "head": HEAD_DECODER,
     "end": END_DECODER,
+    "settled": SETTLED_DECODER,
     "refuse": REFUSE_DECODER,
     "failure": FAILURE_DECODER,
 }
@@ -253,24 +256,24 @@ RECORDS: dict[str, Any] = {
             zero_data_retention=True,
             include_metadata=True,
         ),
+        leases=("3|b1@2026-11-01|h1.1",),
+        gateway_cap_tokens=4096,
     ),
     "envelope/v1/older.json": _PLAIN_ENVELOPE,
     "envelope/v1/newer_minor.json": _PLAIN_ENVELOPE,
     "usage/v1/full_at_first.json": _FULL_USAGE,
     "usage/v1/full.json": msgspec.structs.replace(
-        _FULL_USAGE, attempts=(_FULL_USAGE.attempts[0], _with_1h(_FULL_USAGE.attempts[1]))
+        _FULL_USAGE,
+        attempts=(_FULL_USAGE.attempts[0], _with_1h(_FULL_USAGE.attempts[1])),
+        accepted_at_ms=1763800000000,
+        deadline_ms=1763800600000,
+        leases=("3|b1@2026-11-01|h1.1",),
     ),
     "usage/v1/attempt_lost.json": _LOST_USAGE,
     "usage/v1/request_only.json": _REFUSED_USAGE,
     "usage/v1/older.json": _OLDER_USAGE,
     "usage/v1/newer_minor.json": _OLDER_USAGE,
-    "spend/v1/full.json": SpendState(
-        scope="api_key", scope_id="key_1", spent_pico_usd=98765432109876543210987, as_of_ms=1763800000000
-    ),
-    "spend/v1/older.json": SpendState(scope="project", scope_id="prj_1", spent_pico_usd=0, as_of_ms=1763800000000),
-    "spend/v1/newer_minor.json": SpendState(
-        scope="project", scope_id="prj_1", spent_pico_usd=5, as_of_ms=1763800000000
-    ),
+    **golden_money.RECORDS,
     "dead_letter/v1/full.json": DeadLetter(
         source_topic="usage",
         source_partition=3,
@@ -285,6 +288,7 @@ RECORDS: dict[str, Any] = {
 
 _PLAIN_CLAIM = Claim(token="t", delivery=0, claim_no=0, worker_id="worker-a")
 _HEAD = Head(status=200, content_type="text/event-stream", model="gpt-4o-mini", vendor="openai", attempts=2)
+_SETTLED = Settled(cost_pico_usd=136500000, input_tokens=7, output_tokens=9)
 _END = End(cost_pico_usd=136500000, estimated=False)
 
 PAYLOADS: dict[str, Any] = {
@@ -294,6 +298,8 @@ PAYLOADS: dict[str, Any] = {
         claim_no=2,
         worker_id="worker-a",
         if_lost=msgspec.Raw(b'{"request_id":"req_1","attempts":[{"cost_pico_usd":12}],"v":1}'),
+        bound_pico_usd=12,
+        spent_pico_usd=3,
     ),
     "claim/v1/older.json": _PLAIN_CLAIM,
     "claim/v1/newer_minor.json": _PLAIN_CLAIM,
@@ -308,10 +314,13 @@ PAYLOADS: dict[str, Any] = {
         cost_pico_usd=136500000,
         estimated=True,
         dropped=("seed", "metadata"),
+        capped_tokens=4096,
     ),
     "head/v1/newer_minor.json": _HEAD,
     "end/v1/full.json": _END,
     "end/v1/newer_minor.json": _END,
+    "settled/v1/full.json": _SETTLED,
+    "settled/v1/newer_minor.json": _SETTLED,
     "refuse/v1/full.json": Refuse(reason="claimed"),
     "refuse/v1/newer_minor.json": Refuse(reason="late"),
     "failure/v1/full.json": Failure(
@@ -336,7 +345,7 @@ FRAMES: dict[str, tuple[FrameType, int, bytes]] = {
     "frames/v1/data.hex": (FrameType.DATA, 2**64 - 1, b"\x00\xffdata"),
     "frames/v1/end.hex": (FrameType.END, 7, b'{"cost_pico_usd":5,"estimated":true}'),
     "frames/v1/error.hex": (FrameType.ERROR, 7, b'{"kind":"vendor_error"}'),
-    "frames/v1/settled.hex": (FrameType.SETTLED, 7, b""),
+    "frames/v1/settled.hex": (FrameType.SETTLED, 7, b'{"cost_pico_usd":5,"input_tokens":1,"output_tokens":2}'),
     "frames/v1/abandoned.hex": (FrameType.ABANDONED, 7, b""),
     "frames/v1/accept.hex": (FrameType.ACCEPT, 7, b"\x00\x04\x00\x00"),
     "frames/v1/accept_held.hex": (FrameType.ACCEPT, 7, b'\x00\x04\x00\x00{"model":"m"}'),

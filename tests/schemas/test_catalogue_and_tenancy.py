@@ -1,6 +1,5 @@
 """Looking up models, prices and API keys."""
 
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.catalogue import Catalogue, Model, Price, Route
-from schemas.tenancy import ApiKey, Project, Tenants, hash_api_key
+from schemas.tenancy import hash_api_key
 
 FIRST_DAY = date(2025, 1, 1)
 DAYS = st.integers(0, 4000).map(lambda days: FIRST_DAY + timedelta(days=days))
@@ -72,37 +71,6 @@ def test_a_mistyped_field_of_a_price_is_an_error() -> None:
     written: dict[str, Any] = {"start": "2025-01-01", "input": "1", "output": "2", "source": "s", "cached_imput": "0.1"}
     with pytest.raises(msgspec.ValidationError, match="cached_imput"):
         msgspec.convert(written, Price)
-
-
-@dataclass(frozen=True)
-class _Example:
-    tenants: Tenants
-    key: ApiKey
-    project: Project
-
-
-@pytest.fixture
-def example() -> _Example:
-    project = Project(project_id="prj_1", organization_id="org_1", budget_pico_usd=5)
-    key = ApiKey(api_key_id="key_1", project_id="prj_1", key_sha256=hash_api_key("th-secret"))
-    other = ApiKey(api_key_id="key_2", project_id="prj_1", key_sha256=hash_api_key("th-other"))
-    return _Example(Tenants((project,), (key, other)), key, project)
-
-
-def test_a_key_is_found_by_its_hash_with_its_project(example: _Example) -> None:
-    assert example.tenants.find(hash_api_key("th-secret")) == (example.key, example.project)
-    assert len(example.tenants) == 2
-
-
-@pytest.mark.parametrize("secret", ["", "th-secre", "th-secret ", "TH-SECRET"])
-def test_any_other_secret_finds_nothing(example: _Example, secret: str) -> None:
-    assert example.tenants.find(hash_api_key(secret)) is None
-
-
-def test_the_secret_itself_is_no_way_in(example: _Example) -> None:
-    """Else a leaked list of hashes would be a list of keys."""
-    assert example.tenants.find("th-secret") is None
-    assert example.tenants.find(hash_api_key(hash_api_key("th-secret"))) is None
 
 
 def test_the_hash_is_plain_sha256_in_hex() -> None:

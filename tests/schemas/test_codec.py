@@ -3,12 +3,13 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.codec import UndecodableRecord
-from schemas.spend import SPEND
+from schemas.spend import LEDGER
 from schemas.usage import USAGE
 from tests.schemas.golden_values import CODECS, RECORDS, read
 
@@ -77,11 +78,11 @@ def test_a_reason_quotes_nothing_of_the_record() -> None:
     """It goes to logs and to dead_letter, and a record may hold anything."""
     secret = "Bearer 0123456789 on\ntwo lines - at `$.here"
     for record, change in (
-        (SPEND, {"scope": secret}),
-        (SPEND, {"spent_pico_usd": secret}),
-        (SPEND, {secret: 1, "as_of_ms": None}),
+        (LEDGER, {"enforcement": secret}),
+        (LEDGER, {"spent_pico_usd": secret}),
+        (LEDGER, {secret: 1, "as_of_ms": None}),
     ):
-        value = json.loads(read("spend/v1/full.json")) | change
+        value = json.loads(read("ledger/v1/full.json")) | change
         with pytest.raises(UndecodableRecord) as caught:
             record.decode(json.dumps(value).encode())
         assert "0123456789" not in caught.value.reason
@@ -90,15 +91,14 @@ def test_a_reason_quotes_nothing_of_the_record() -> None:
 
 def test_money_of_any_size_keeps_its_last_digit() -> None:
     for spent_pico_usd in (2**53 + 1, 2**63, 2**64 + 1, 10**37 + 1):
-        record = RECORDS["spend/v1/full.json"]
-        grown = type(record)(scope="project", scope_id="p", spent_pico_usd=spent_pico_usd, as_of_ms=1)
-        assert SPEND.decode(SPEND.encode(grown)).spent_pico_usd == spent_pico_usd
+        grown = msgspec.structs.replace(RECORDS["ledger/v1/older.json"], spent_pico_usd=spent_pico_usd)
+        assert LEDGER.decode(LEDGER.encode(grown)).spent_pico_usd == spent_pico_usd
 
 
 @pytest.mark.parametrize("money", [b"1.0", b"1e3", b"1.5", b'"7"', b"null", b"true"])
 def test_money_that_is_not_an_integer_is_refused(money: bytes) -> None:
     with pytest.raises(UndecodableRecord):
-        SPEND.decode(b'{"scope":"project","scope_id":"p","spent_pico_usd":' + money + b',"as_of_ms":1}')
+        LEDGER.decode(read("ledger/v1/older.json").replace(b'"spent_pico_usd": 0', b'"spent_pico_usd": ' + money))
 
 
 def test_records_are_readable_in_any_kafka_tool() -> None:

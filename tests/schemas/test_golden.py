@@ -34,8 +34,8 @@ def test_every_record_type_has_a_full_an_older_and_a_newer_example(record: str) 
 def test_a_record_decodes_to_its_value_and_encodes_to_an_equal_one(name: str) -> None:
     codec = CODECS[name.split("/", maxsplit=1)[0]]
     record = codec.decode(read(name))
-    assert record == RECORDS[name]
-    assert codec.decode(codec.encode(record)) == record
+    assert _plain(record) == _plain(RECORDS[name])
+    assert _plain(codec.decode(codec.encode(record))) == _plain(record)
 
 
 @pytest.mark.parametrize("name", PAYLOADS)

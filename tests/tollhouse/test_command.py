@@ -38,7 +38,7 @@ def test_an_unknown_command_is_told_with_the_known_ones() -> None:
     assert all(name in done.stderr for name in _MODULES)
 
 
-@pytest.mark.parametrize("service", ["ingress", "router-worker", "billing-consumer"])
+@pytest.mark.parametrize("service", ["ingress", "router-worker", "billing-consumer", "admin-api"])
 def test_every_missing_setting_is_named_at_once_without_a_trace(service: str) -> None:
     done = tollhouse(service, "--validate", TOLLHOUSE_LOG_LEVEL="loud")
     assert done.returncode == 2

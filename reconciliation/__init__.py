@@ -1,0 +1,1 @@
+"""Does the account add up? Everything that says what was spent, compared to the last pico-dollar."""
