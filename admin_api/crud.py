@@ -205,6 +205,8 @@ def _get(resource: Resource) -> Handler:
 
 def _update(resource: Resource) -> Handler:
     async def update(call: Call) -> Answer:
+        if resource.names_secrets:
+            _refuse_bound(resource, call)
         given = given_fields(call.body)
 
         def change(_state: ConfigState, held: Held) -> tuple[Entity, str | None]:
@@ -237,7 +239,7 @@ def _delete(resource: Resource) -> Handler:
 
 
 def _refuse_bound(resource: Resource, call: Call) -> None:
-    if resource.whole_gateway and call.caller.organization_id is not None:
+    if (resource.whole_gateway or resource.names_secrets) and call.caller.organization_id is not None:
         text = "This takes a management key that is not bound to an organization."
         raise Refusal(403, "key_is_bound", text)
 

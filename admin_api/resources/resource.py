@@ -51,8 +51,10 @@ class Showing(NamedTuple):
 class Resource:
     """path: of the collection. id_param: the last variable of an item's path. in_organization: ids are an
     organization's own, so the path is completed by the query parameter `organization_id`. whole_gateway: only a key
-    that is bound to no organization makes and deletes these. make, change: from a request to the entity; they raise
-    Refusal for what needs no look at the other entities. obstacle: why an entity may not be deleted."""
+    that is bound to no organization makes and deletes these. names_secrets: nor does any other change them: they name
+    secrets and addresses of the fleet itself, and a name may be another organization's. make, change: from a request
+    to the entity; they raise Refusal for what needs no look at the other entities. obstacle: why an entity may not be
+    deleted."""
 
     kind: EntityKind
     path: str
@@ -68,6 +70,7 @@ class Resource:
     obstacle: Callable[[ConfigState, Any], str | None] = lambda _state, _entity: None
     in_organization: bool = False
     whole_gateway: bool = False
+    names_secrets: bool = False
 
 
 def given_fields(patch: msgspec.Struct) -> dict[str, Any]:

@@ -124,4 +124,5 @@ VENDOR_CREDENTIALS = Resource(
     make=_make,
     change=_change,
     show=_show,
+    names_secrets=True,
 )

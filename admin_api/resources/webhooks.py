@@ -94,4 +94,5 @@ WEBHOOKS = Resource(
     make=_make,
     change=_change,
     show=_show,
+    names_secrets=True,
 )

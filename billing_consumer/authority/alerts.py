@@ -53,17 +53,22 @@ class AlertCourier:
         self._jitter = jitter
         self._backoff_s = backoff_s
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._under_way: dict[int, dict[str, asyncio.Task[None]]] = {}
+        self._under_way: dict[int, dict[str, dict[str, asyncio.Task[None]]]] = {}
         self._done: dict[int, list[tuple[str, str]]] = {}
 
     def take(self, partition: int, ledger: LedgerState) -> None:
-        """Starts on the alerts that are due in this state, if it has not yet."""
-        under_way = self._under_way.setdefault(partition, {})
-        for alert in ledger.alerts_due:
-            if alert.alert_id not in under_way:
-                under_way[alert.alert_id] = self._supervisor.spawn_one_of_many(
+        """Starts on the alerts that are due in this state, if it has not yet. What is not due any more is forgotten: an
+        authority may live through very many periods."""
+        ledgers = self._under_way.setdefault(partition, {})
+        under_way = ledgers.pop(ledger.ledger_id, {})
+        if ledger.alerts_due:
+            ledgers[ledger.ledger_id] = {
+                alert.alert_id: under_way.get(alert.alert_id)
+                or self._supervisor.spawn_one_of_many(
                     self._deliver(partition, ledger, alert), "deliver a budget alert"
                 )
+                for alert in ledger.alerts_due
+            }
 
     def fetch_done(self, partition: int) -> list[tuple[str, str]]:
         """(ledger id, alert id) of what has been delivered since the last call."""
@@ -71,8 +76,9 @@ class AlertCourier:
 
     def forget(self, partition: int) -> None:
         """Its next authority delivers them."""
-        for task in self._under_way.pop(partition, {}).values():
-            task.cancel()
+        for under_way in self._under_way.pop(partition, {}).values():
+            for task in under_way.values():
+                task.cancel()
         self._done.pop(partition, None)
 
     async def _deliver(self, partition: int, ledger: LedgerState, alert: AlertDue) -> None:

@@ -70,7 +70,7 @@ class Office:
 
     def tick(self, *, caught_up: bool) -> None:
         """Everything that happens without a command. While commands wait to be read nobody is called silent: what he
-        said may be among them."""
+        said may be among them. Nor is a ledger opened."""
         partition, monotonic_s, now_ms = self.term.partition, self._clock.monotonic_s(), self._clock.now_ms()
         for ledger_id, spent_pico_usd in self._desk.fetch().items():
             self._book.opened(ledger_id, spent_pico_usd, monotonic_s, now_ms)
@@ -79,7 +79,10 @@ class Office:
         if caught_up and monotonic_s - self._ticked_at_s >= TICK_EVERY_S:
             self._ticked_at_s = monotonic_s
             self._book.tick(monotonic_s, now_ms)
-        self._desk.ask([_request(opening) for opening in self._book.openings()])
+        if caught_up:
+            # Of what is read anew after a take-over, a clock may be older than settlements that are not read again: a
+            # ledger opened by it would never count them. At the end of the log the latest of each has been heard.
+            self._desk.ask([_request(opening) for opening in self._book.openings()])
         for ledger_id in self._table.void_keys(partition):
             # Compaction would keep a deposed writer's word, which counts for nobody, and drop the one that does.
             self._book.repeat(ledger_id)

@@ -16,10 +16,13 @@ class Lease:
     """Amounts are totals over its life in pico-USD; times are monotonic seconds.
 
     used: spent by requests that are over, plus held by those that are not. effective: what `used` may grow to.
+    pledged: of it, what was spent by requests whose usage names an older lease (`owe`), which has not ended yet.
     valid_until_s: the end of the time in which it may be drawn on; what is held already is not touched by it.
     """
 
     __slots__ = (
+        "_debts",
+        "_has_ended",
         "_unanswered",
         "answered_seq",
         "closing",
@@ -30,6 +33,7 @@ class Lease:
         "last_sent_s",
         "lease_id",
         "opened_at_s",
+        "pledged",
         "ref",
         "seq",
         "settled",
@@ -47,16 +51,23 @@ class Lease:
         self.effective = 0
         self.used = 0
         self.held = 0
+        self.pledged = 0
         self.settled = 0
         self.last_need = 0
         self.last_sent_s = NEVER
         self.valid_until_s = NEVER
         self.closing = False
         self._unanswered: deque[tuple[int, int, float]] = deque()
+        self._debts: list[tuple[Lease, int]] = []
+        self._has_ended = False
 
     @property
     def room(self) -> int:
         return self.effective - self.used
+
+    @property
+    def may_close(self) -> bool:
+        return self.held == 0 and self.pledged == 0
 
     @property
     def consumed(self) -> int:
@@ -71,10 +82,26 @@ class Lease:
     def awaits_answer(self) -> bool:
         return bool(self._unanswered)
 
+    def owe(self, later: "Lease", amount: int) -> None:
+        """A request of this lease has spent `amount` of a later one. It will be settled here, where it hides as much of
+        what others still hold: so the later one must not be let go before this one."""
+        if not self._has_ended:
+            later.pledged += amount
+            self._debts.append((later, amount))
+
+    def end(self) -> None:
+        """Its last word is said, or its authority does not know it any more."""
+        self._has_ended = True
+        for later, amount in self._debts:
+            later.pledged -= amount
+        self._debts.clear()
+
     def report(self, ledger_id: str, need: int, want: int, now_s: float, *, closing: bool = False) -> LeaseReport:
         """The next report. From here on `want` is a bound. `need` ≥ used, `want` ≥ need."""
         self.seq += 1
         self.closing = self.closing or closing
+        if closing:
+            self.end()
         self.last_need = need
         self.last_sent_s = now_s
         self.effective = min(self.effective, want)

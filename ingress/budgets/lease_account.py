@@ -181,8 +181,8 @@ class LeaseAccount:
         if self._successor is not None and (routine or self._successor.seq == 0):
             said += self._report_open(self._successor, now_s, routine=True, waiting=0)
         for lease in self._draining:
-            if routine or lease.effective > lease.used or (lease.held == 0 and not lease.closing):
-                said.append(lease.report(self.ledger_id, lease.used, lease.used, now_s, closing=lease.held == 0))
+            if routine or lease.effective > lease.used or (lease.may_close and not lease.closing):
+                said.append(lease.report(self.ledger_id, lease.used, lease.used, now_s, closing=lease.may_close))
         self._draining = [lease for lease in self._draining if not self._is_forgotten(lease, now_s)]
         self._give_back = False
         self._low = -1
@@ -249,6 +249,7 @@ class LeaseAccount:
 
     def _forget(self, lease: Lease) -> None:
         """The authority does not know it any more, or has its last word."""
+        lease.end()
         if lease is self._current:
             self._current = None
         elif lease is self._successor:

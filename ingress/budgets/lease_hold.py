@@ -7,8 +7,9 @@ from ingress.budgets.lease import Lease
 
 class LeaseHold:
     """`lease` is the one that the request's usage events name. Extensions may come from later leases: what of these is
-    spent stays used there, because the events will be booked on the first. So money is set aside twice for a while,
-    never not at all; it comes back when the later lease is closed and all usage of its time is settled."""
+    spent stays used there, because the events will be booked on the first, until that one has ended (`Lease.owe`). So
+    money is set aside twice for a while, never not at all; it comes back when the later lease is closed and all usage
+    of its time is settled."""
 
     __slots__ = ("_later", "amount", "lease")
 
@@ -35,6 +36,8 @@ class LeaseHold:
             rest -= part
             later.held -= amount
             later.used += part - amount
+            if part:
+                self.lease.owe(later, part)
         self.lease.held -= self.amount
         self.lease.used += rest - self.amount
 

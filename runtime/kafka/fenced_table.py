@@ -27,10 +27,16 @@ class _Partition:
     def __init__(self) -> None:
         self.fence = Fence()
         self.void_keys: set[str] = set()
-        # Of the present writer: every record up to this number has been read, and these beyond it.
+        self._expected: set[tuple[int, str]] = set()
+        # Of an expected writer: every record up to this number has been read, and these beyond it.
         self._whole_to = 0
         self._beyond: set[int] = set()
         self._waiting: list[tuple[Stamp, asyncio.Future[None]]] = []
+
+    def expect(self, stamp: Stamp) -> None:
+        """Only a writer of this process waits for its numbers. Of others' some are compacted away, so that keeping what
+        lies beyond the first gap would keep a number for every record there will ever be."""
+        self._expected.add(stamp.rank)
 
     def read(self, stamp: Stamp | None) -> bool:
         """Whether a record with this stamp counts."""
@@ -38,9 +44,11 @@ class _Partition:
         if not self.fence.admits(stamp) or stamp is None:
             return False
         if before is None or before.rank != stamp.rank:
-            # Usually the marker, 0. Where it was compacted away, the writer is another process, and nobody here waits.
+            # The marker, 0, of whoever is expected.
             self._whole_to, self._beyond = stamp.number - 1, set()
-        self._beyond.add(stamp.number)
+            self._expected = {rank for rank in self._expected if rank >= stamp.rank}
+        if stamp.rank in self._expected:
+            self._beyond.add(stamp.number)
         while self._whole_to + 1 in self._beyond:
             self._whole_to += 1
             self._beyond.discard(self._whole_to)
@@ -111,8 +119,13 @@ class FencedTable:
         """Keys whose last record does not count. Compaction would keep it, so the writer repeats the true state."""
         return set(self._part(partition).void_keys)
 
+    def expect(self, partition: int, marker: Stamp) -> None:
+        """A writer of this process is about to write its marker; it will wait for what it writes."""
+        self._part(partition).expect(marker)
+
     async def wait_until_read(self, partition: int, stamp: Stamp) -> None:
-        """Returns when all of this writer's records up to the stamp have been read and counted. Raises Deposed."""
+        """Returns when all of this writer's records up to the stamp have been read and counted; `expect` must have
+        announced it. Raises Deposed."""
         await self._part(partition).wait_for(stamp)
 
     def _part(self, partition: int) -> _Partition:

@@ -45,6 +45,7 @@ class FencedWriter:
             number = max(self._table.next_term(partition), self._last_term.get(partition, 0) + 1)
             self._last_term[partition] = number
             term = Term(partition, number, self._writer_id)
+            self._table.expect(partition, term.stamp())
             await self._deliver(term.stamp(), partition, MARKER_KEY, b"{}")
             try:
                 await self._table.wait_until_read(partition, term.stamp())

@@ -165,6 +165,24 @@ def test_a_key_of_an_organization_sees_only_that(server: AdminServer) -> None:
     assert server.call("GET", "/customers/c%2F1", key=ACME_KEY).status == 200
 
 
+def test_a_bound_key_names_no_secrets_of_the_fleet(server: AdminServer) -> None:
+    """A name may be another organization's, or the gateway's own; and a webhook is an address inside its network."""
+    mine = {"vendor": "openai", "secret_name": "ACME_OPENAI_KEY", "organization_id": "acme", "credential_id": "c1"}
+    hook = {
+        "url": "https://acme.example/hook",
+        "secret_name": "ACME_HOOK",
+        "organization_id": "acme",
+        "webhook_id": "h1",
+    }
+    for path, body in (("/vendor-credentials", mine), ("/webhooks", hook)):
+        assert server.call("POST", path, body, key=ACME_KEY).code == "key_is_bound", path
+        assert server.call("POST", path, body).status == 201, path
+    for path in ("/vendor-credentials/c1", "/webhooks/h1"):
+        assert server.call("PATCH", path, {"secret_name": "OPENAI_API_KEY"}, key=ACME_KEY).code == "key_is_bound"
+        assert server.call("DELETE", path, key=ACME_KEY).code == "key_is_bound"
+        assert server.call("GET", path, key=ACME_KEY).status == 200
+
+
 def test_a_budget_tells_what_it_has_spent(server: AdminServer) -> None:
     assert server.call("GET", "/budgets/b1").body["spend"] is None
     state = server.replica.state.get(Budget, "b1")

@@ -96,7 +96,6 @@ PURE = (
     "billing_consumer.authority.budget_view",
     "billing_consumer.authority.webhook_message",
     "admin_api.bootstrap_plan",
-    "admin_api.changer",
     "admin_api.checks",
     "admin_api.config_state",
     "admin_api.openapi",

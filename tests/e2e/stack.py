@@ -40,7 +40,8 @@ class Stack:
         self.directory = directory
         self._options = options
         self._environment = {
-            **os.environ,
+            # What is said to the tests would be an unknown setting to the services.
+            **{name: value for name, value in os.environ.items() if not name.startswith("TOLLHOUSE_TEST_")},
             "TOLLHOUSE_CATALOGUE_FILES": ",".join(CATALOGUES),
             "TOLLHOUSE_KAFKA_SESSION_TIMEOUT_S": "6",
             **settings,

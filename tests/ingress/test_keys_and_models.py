@@ -1,6 +1,6 @@
 """The parts that answer without a worker: the models page, keys, and what a key may do."""
 
-from typing import Any
+import asyncio
 
 import msgspec
 from hypothesis import given
@@ -12,7 +12,7 @@ from ingress.surfaces.surface import bearer
 from schemas.failures import Failure, FailureKind
 from schemas.tenancy import Customer
 from tests.fakes.configuration import config_record, directory_of
-from tests.ingress.http_stack import CATALOGUE, KEY, PROJECT, SECRET, Stack, chat, ingress_stack
+from tests.ingress.http_stack import CATALOGUE, CHAT, KEY, PROJECT, SECRET, chat, ingress_stack
 
 
 def test_the_list_is_in_openais_form() -> None:
@@ -71,7 +71,7 @@ async def test_a_key_with_a_list_of_models_sees_and_calls_no_others() -> None:
         async with stack.client.get("/v1/models/org/deep:v1") as response:
             assert response.status == 404
         for body in (chat(model="org/deep:v1"), chat(models=["org/deep:v1"])):
-            async with stack.client.post("/v1/chat/completions", json=body) as response:
+            async with stack.client.post(CHAT, json=body) as response:
                 error = (await response.json())["error"]
                 assert (response.status, error["code"]) == (403, "model_not_allowed")
                 assert error["param"] == ("models[0]" if "models" in body else "model")
@@ -107,27 +107,21 @@ def test_after_a_rotation_the_old_secret_is_good_until_its_time() -> None:
 
 
 async def test_what_a_key_or_project_fixes_holds_whatever_is_asked() -> None:
-    async with ingress_stack() as stack:
+    async with ingress_stack() as stack, asyncio.TaskGroup() as tasks:
         stack.change(
-            msgspec.structs.replace(KEY, customer_id="c1"),
-            msgspec.structs.replace(PROJECT, zero_data_retention=True),
-            Customer(customer_id="gone", organization_id="org", active=False),
+            msgspec.structs.replace(KEY, customer_id="c1"), msgspec.structs.replace(PROJECT, zero_data_retention=True)
         )
-        async with stack.client.post("/v1/chat/completions", json=chat(customer="c2")) as response:
+        async with stack.client.post(CHAT, json=chat(customer="c2")) as response:
             assert (response.status, (await response.json())["error"]["param"]) == (403, "customer")
-        stack.supervisor.spawn(_post_and_forget(stack, chat()), "a request")
+        call = tasks.create_task(stack.client.post(CHAT, json=chat()))
         sent = await stack.request()
         assert (sent.attribution.customer_id, sent.routing.zero_data_retention, sent.body) == ("c1", True, "held")
         await stack.worker.answer(sent, b"{}")
-
-
-async def _post_and_forget(stack: Stack, body: dict[str, Any]) -> None:
-    async with stack.client.post("/v1/chat/completions", json=body):
-        pass
+        assert (await call).status == 200
 
 
 async def test_requests_of_an_inactive_customer_are_refused() -> None:
     async with ingress_stack() as stack:
         stack.change(Customer(customer_id="gone", organization_id="org", active=False))
-        async with stack.client.post("/v1/chat/completions", json=chat(customer="gone")) as response:
+        async with stack.client.post(CHAT, json=chat(customer="gone")) as response:
             assert (response.status, (await response.json())["error"]["code"]) == (403, "customer_inactive")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingress.worst_case import TEMPLATE_TOKENS, WorstCases
+from ingress.worst_case import REWRITE_TOKENS, TEMPLATE_TOKENS, WorstCases
 from router_worker import estimate
 from router_worker.rating import cost_pico_usd, dearest
 from schemas.catalogue import Catalogue, Model, Price, PriceTier, Route
@@ -32,7 +32,13 @@ def cases(*models: Model) -> WorstCases:
 
 
 BODY = b'{"messages":[]}'
-READ = len(BODY) + TEMPLATE_TOKENS
+
+
+def read(body: bytes) -> int:
+    return len(body) + len(body) // 8 + REWRITE_TOKENS + TEMPLATE_TOKENS
+
+
+READ = read(BODY)
 
 
 def test_bytes_and_the_clients_cap() -> None:
@@ -96,7 +102,7 @@ def test_embeddings_generate_nothing_and_counting_is_free() -> None:
     some = cases(model("a", route(price())))
     worst = some.worst_case(("a",), b'{"input":"\\"image\\""}', None, 1, "openai.embeddings")
     assert worst.capped
-    assert worst.cost_pico_usd(worst.output_tokens) == (len(b'{"input":"\\"image\\""}') + TEMPLATE_TOKENS) * 1_000_000
+    assert worst.cost_pico_usd(worst.output_tokens) == read(b'{"input":"\\"image\\""}') * 1_000_000
     assert some.worst_case(("a",), BODY, None, 1, "anthropic.count_tokens").cost_pico_usd(0) == 0
 
 

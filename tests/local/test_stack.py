@@ -154,7 +154,10 @@ def test_killed_processes_are_started_again_and_a_killed_keeper_leaves_nothing_t
     os.kill(stack["pids"]["keeper"], signal.SIGKILL)
     down = run_local(directory, "down")
     assert down.returncode == 0
-    assert "left behind: kafka, clickhouse, vendors, billing-consumer-1, router-worker-1, ingress-1" in down.stdout
+    assert (
+        "left behind: kafka, clickhouse, vendors, admin-api-1, billing-consumer-1, router-worker-1, ingress-1"
+        in down.stdout
+    )
     assert processes_of(directory) == []
 
 

@@ -10,11 +10,12 @@ from prometheus_client import CollectorRegistry
 from runtime.clock import SystemClock
 from runtime.kafka.clients import make_durable_producer, make_reader, topic_name
 from runtime.kafka.durable_producer import DurableProducer
-from runtime.kafka.fenced_table import Deposed, FencedTable
+from runtime.kafka.fenced_table import Deposed, FencedTable, _Partition
 from runtime.kafka.fenced_writer import FencedWriter
 from runtime.lifecycle import Deadline, Supervisor
 from runtime.metrics import Metrics
 from runtime.shared_settings import KafkaSettings
+from schemas.fencing import Stamp
 from schemas.topics import Topic
 from tests.runtime.kafka_topics import create_topic, produce
 from tests.runtime.waiting import until
@@ -110,3 +111,11 @@ async def test_records_without_a_stamp_do_not_count(spend_topic: KafkaSettings) 
         assert reader.values == {}
         assert reader.table.void_keys(0) == {"a"}
         assert reader.table.age_s() < 30
+
+
+def test_of_writers_elsewhere_no_numbers_are_kept() -> None:
+    """Number 1 was compacted away: whoever waited for the numbers to be whole would remember all that follow."""
+    partition = _Partition()
+    for number in (0, *range(2, 1000)):
+        assert partition.read(Stamp(1, "elsewhere", number))
+    assert not partition._beyond

@@ -6,13 +6,17 @@ from typing import Literal
 import msgspec
 import pytest
 
+from admin_api.settings import AdminApiSettings
 from billing_consumer.settings import BillingSettings
 from ingress.settings import IngressSettings
 from router_worker.settings import WorkerSettings
 from runtime.settings import InvalidSettings, load_settings, variable_name
 from runtime.shared_settings import KNOWN_GROUPS, SERVICE_GROUPS, SHARED_GROUPS, KafkaSettings, Positive
+from tollhouse.bootstrap import BootstrapSettings
+from tollhouse.cli_admin import CliSettings
 
-SERVICES: tuple[type[msgspec.Struct], ...] = (IngressSettings, WorkerSettings, BillingSettings)
+SERVICES: tuple[type[msgspec.Struct], ...] = (IngressSettings, WorkerSettings, BillingSettings, AdminApiSettings)
+COMMANDS: tuple[type[msgspec.Struct], ...] = (BootstrapSettings, CliSettings)
 KNOWN = frozenset({"store", "limits", "elsewhere"})
 
 
@@ -164,7 +168,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_known_groups_are_those_of_the_services() -> None:
     """A group missing here would be refused in a shared file; one too many would let a misspelt one pass."""
     groups = {service: {field.name for field in msgspec.structs.fields(service)} for service in SERVICES}
-    assert set().union(*groups.values()) == KNOWN_GROUPS
+    of_commands = {field.name for command in COMMANDS for field in msgspec.structs.fields(command)}
+    assert set().union(*groups.values()) | of_commands == KNOWN_GROUPS
     owners = {name: [service for service in SERVICES if name in groups[service]] for name in KNOWN_GROUPS}
     assert {name for name, services in owners.items() if len(services) > 1} == SHARED_GROUPS
     assert not SHARED_GROUPS & SERVICE_GROUPS

@@ -190,6 +190,25 @@ async def test_nothing_is_committed_while_a_ledger_is_being_opened(bench: Bench)
     assert office.done_offset > 2
 
 
+async def test_no_ledger_is_opened_while_commands_wait_to_be_read(bench: Bench) -> None:
+    """A successor reads from the clock of some partition that was heard longest ago. What comes next may be a clock of
+    another partition, sent before and overtaken by a settlement that will not be read again; the newer word comes
+    later. Opened between the two, the ledger would take what that settlement charged for free."""
+    office = await bench.office("a")
+    bench.tell_clocks(office)
+    bench.apply(office, reports(BUDGET, seq=1, need_usd=30))
+    await bench.step(office, caught_up=False)
+    assert not office.waits
+    bench.apply(
+        office,
+        UsageClock(usage_partition=0, partitions=USAGE_PARTITIONS, end=70, settled_through_ms=0, swept_through_ms=0),
+    )
+    office.tick(caught_up=True)
+    (opening,) = office._desk._wanted.values()
+    assert opening.through[0] == 70
+    office.close()
+
+
 async def test_nobody_is_called_silent_while_commands_wait_to_be_read(bench: Bench) -> None:
     office = await bench.office("a")
     await bench.opened(office)

@@ -220,6 +220,17 @@ async def test_a_partition_that_is_lost_takes_its_deliveries_along(receiver: Rec
     await until(office.is_done, "delivery after the partition has come back")
 
 
+async def test_an_alert_that_is_over_is_forgotten(sender: WebhookSender) -> None:
+    office = Office(sender, [])
+    alert = fresh_alert()
+    office.take(alert)
+    await until(office.is_done, "nobody to tell")
+    office.take(alert)  # a state from before its authority heard that it is over
+    office.courier.take(3, a_state(BUDGET))
+    assert not office.courier._under_way[3]
+    assert office.count("no_webhook") == 1
+
+
 async def test_a_receiver_that_does_not_answer_is_left(receiver: Receiver) -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

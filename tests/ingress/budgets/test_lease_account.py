@@ -5,7 +5,7 @@ import pytest
 from ingress.budgets.lease import Lease
 from ingress.budgets.lease_account import LeaseAccount
 from ingress.budgets.lease_hold import LeaseHold, Waiter
-from schemas.spend import LeaseReport, LeaseReports, LedgerState
+from schemas.spend import LeaseDelta, LeaseReport, LeaseReports, LedgerState, lease_ref
 from tests.ingress.budgets.world import NOON_MS, RULES, World, budget, tell
 
 KEY = ("api_key:k",)
@@ -306,3 +306,39 @@ def test_the_end_of_the_process_gives_everything_back(desk: Desk) -> None:
     desk.answer()
     (lease,) = desk.state.leases
     assert (lease.phase, lease.used_pico_usd) == ("closing", 4)
+
+
+def test_what_a_later_lease_has_paid_is_kept_back_while_the_first_one_is_held(desk: Desk) -> None:
+    """Its usage names the first lease and, settled there, hides as much of what another request still holds of it."""
+    extended, long = desk.hold(100), desk.hold(100)
+    first = lease_ref(long.lease.ref)
+    desk.run(RULES.rotate_s + 2)
+    assert desk.account.extend(extended, 100, desk.clock.s)
+    desk.settle(extended, 200)
+    desk.spend(desk.budget, 200, LeaseDelta(ledger_id=first.ledger_id, lease_id=first.lease_id, delta_pico_usd=200))
+    desk.run(2 * RULES.rotate_s)
+    # Of 1,000 are 200 spent, and 100 may still be.
+    waiter, _ = desk.queue(701)
+    desk.run(2)
+    assert desk.account.hold(701, desk.clock.s, waiter) is None
+    desk.account.leave(waiter, desk.clock.s)
+
+    desk.settle(long, 100)
+    desk.spend(desk.budget, 100, LeaseDelta(ledger_id=first.ledger_id, lease_id=first.lease_id, delta_pico_usd=100))
+    desk.run(RULES.renew_s * 5)
+    desk.hold(700)
+    desk.run(2 * RULES.rotate_s)
+    assert len(desk.state.leases) == 2, "the one that is held, and the one in use"
+
+
+def test_a_debt_to_a_later_lease_ends_with_a_lease_that_is_not_known_any_more(desk: Desk) -> None:
+    first, later = Lease("1", "", 0.0), Lease("2", "", 0.0)
+    hold, other = LeaseHold(first, 10), LeaseHold(first, 10)
+    hold.extend(later, 10)
+    other.extend(later, 10)
+    hold.settle(15)
+    assert not later.may_close
+    first.end()
+    other.settle(20)
+    assert later.may_close
+    assert (first.used, later.used, later.held) == (20, 15, 0)
