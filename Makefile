@@ -24,10 +24,10 @@ UP += $(if $(filter-out 0,$(REAL_MODEL)),--real-model)
 REAL_MODEL_STAMP := $(if $(filter-out 0,$(REAL_MODEL)),$(VENV)/real-model.stamp)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up down test check lock catalogue bench clean
+.PHONY: help venv up down test check lock catalogue bench overshoot clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  options of up:  DETACH=1  PORT=8080  INGRESS=1  WORKERS=1  BILLING=1  KAFKA=auto|apache|tansu  REAL_MODEL=1"
 	@echo "                  KAFKA_BOOTSTRAP=host:port  CLICKHOUSE_URL=http://host:port  (servers that are there already)"
@@ -103,6 +103,9 @@ catalogue: $(VENV)/installed.stamp ## models and prices anew, from the packages 
 
 bench: $(VENV)/installed.stamp ## CPU per request, against a bare proxy
 	@exec $(BIN)/python -m bench.cpu_per_request $(ARGS)
+
+overshoot: $(VENV)/installed.stamp ## what a hard budget is overspent by, under load and kill -9 (SEEDS=20)
+	@exec $(BIN)/python -m bench.overshoot --seeds $(or $(SEEDS),20)
 
 clean: down ## the stack's data, caches and the virtual environment
 	rm -rf '$(STACK_DIR)' $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -43,6 +43,9 @@ _CALLED: dict[EntityKind, str] = {
     "webhook": "webhook",
 }
 
+DEFAULT_POLICY = "default"
+"""Routes in the order of the catalogue. There is no other policy yet."""
+
 
 def called(kind: EntityKind) -> str:
     """What people call it."""
@@ -77,6 +80,8 @@ def check_entity(
         if not _sees_project(state, entity.project_id, sees):
             raise invalid("project_id", f"There is no project '{entity.project_id}'.")
         _check_hash(state, "api_key", entity.api_key_id, entity.key_sha256)
+        if entity.routing_policy not in (None, DEFAULT_POLICY):
+            raise invalid("routing_policy", f"There is no policy of this name; '{DEFAULT_POLICY}' is the only one.")
     elif isinstance(entity, ManagementKey):
         if entity.organization_id is not None:
             _organization(state, entity.organization_id, sees)

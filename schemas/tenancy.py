@@ -51,7 +51,8 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     After a rotation the secret before it, `previous_key_sha256`, is good until `previous_valid_until_ms`. `models`:
     what it may call (ids or names of the catalogue); empty means all. `customer_id`: all its requests are this
-    customer's. `routing_policy`: the policy of requests that name none. Times are unix ms.
+    customer's. `routing_policy`: the policy of requests that name none; there is only "default" yet. Times
+    are unix ms.
     """
 
     api_key_id: EntityId

@@ -2,8 +2,8 @@
 
 Both travel in a `UsageRecord`, so that a request that succeeds at its first route costs one Kafka record, not two.
 
-Two processes may report on one attempt: the worker that made the call, and, when that worker went silent, the ingress
-that saw its claim. The worker's word wins (`billing_consumer.resolve`).
+Several may report on one attempt: the worker that made the call, when that went silent the ingress that saw its claim,
+and when both did the billing consumer's audit. The worker's word wins (`billing_consumer.resolve`).
 """
 
 from typing import Literal
@@ -20,7 +20,8 @@ consumer reports it with the origin "audit"."""
 
 AttemptOutcome = Literal["completed", "failed", "cancelled", "interrupted", "worker_lost"]
 """completed: the vendor's answer came whole. failed: it refused or broke before the first byte. interrupted: it broke
-after it. cancelled: the client went away and the call was closed. worker_lost: reported by the ingress."""
+after it. cancelled: the client went away and the call was closed. worker_lost: told by others than its worker, at
+the upper bound."""
 
 
 class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):

@@ -64,9 +64,7 @@ class AlertCourier:
         if ledger.alerts_due:
             ledgers[ledger.ledger_id] = {
                 alert.alert_id: under_way.get(alert.alert_id)
-                or self._supervisor.spawn_one_of_many(
-                    self._deliver(partition, ledger, alert), "deliver a budget alert"
-                )
+                or self._supervisor.spawn_one_of_many(self._deliver(partition, ledger, alert), "deliver a budget alert")
                 for alert in ledger.alerts_due
             }
 

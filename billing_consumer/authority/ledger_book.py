@@ -28,6 +28,9 @@ OPEN_EARLY_MS = 15 * 60_000
 BUSY_S = 3600.0
 """A ledger that was settled to within this time is likely to be needed in the next period too."""
 
+IDLE_PER_TICK = 500
+"""Of ledgers without leases, of which there may be one for every customer, so many are looked at in a tick."""
+
 KEEP_AFTER_END_MS = 86_400_000
 """How long a ledger outlives its period: late usage still counts in it."""
 
@@ -59,6 +62,7 @@ class LedgerBook:
         self._settled_s: dict[str, float] = {}
         self._budget_applied: dict[str, Budget] = {}
         self._dirty: dict[str, None] = {}
+        self._idle_turn: list[str] = []
 
     def load(self, state: LedgerState) -> None:
         """As the authority before left it; for every ledger of the partition, before the first command."""
@@ -79,7 +83,8 @@ class LedgerBook:
     def tick(self, monotonic_s: float, now_ms: int) -> None:
         """What time brings: leases that die or are let go, raises that end, periods that end."""
         now_ms = self._latest(monotonic_s, now_ms)
-        for name, ledger in list(self._ledgers.items()):
+        settled_ms = self._clocks.settled_ms
+        for name, ledger in self._ledgers_in_turn():
             budget = self._budgets.budget(ledger.budget_id)
             if budget is not None and not self._is_of(ledger, budget, name):
                 budget = None
@@ -87,7 +92,7 @@ class LedgerBook:
                 self._set_limit(name, ledger, budget, now_ms)
             if ledger.has_leases and (ledger.expire(monotonic_s, now_ms) or ledger.release(self._clocks, now_ms)):
                 self._dirty[name] = None
-            if not ledger.has_leases and (budget is None or self._is_long_over(ledger)):
+            if not ledger.has_leases and (budget is None or settled_ms >= ledger.ends_at_ms + KEEP_AFTER_END_MS):
                 self._retire(name, ledger)
             elif budget is not None:
                 self._open_next_early(name, ledger, budget, monotonic_s, now_ms)
@@ -159,6 +164,9 @@ class LedgerBook:
             if ledger is not None:
                 # What is left of a budget that is no more takes no new leases, so that it ends.
                 ends = budget is None or not self._is_of(ledger, budget, name)
+                if budget is not None and not ends:
+                    # Without a lease it may not have been looked at since the budget was changed.
+                    self._set_limit(name, ledger, budget, now_ms)
                 if (not ends or ledger.has_lease(report.lease_id)) and ledger.report(said, report, monotonic_s, now_ms):
                     self._dirty[name] = None
             # A budget may have been moved to another partition's scope: two authorities would grant its limit twice.
@@ -232,8 +240,14 @@ class LedgerBook:
         if ledger.set_limit(budget.limit_at(now_ms), budget.enforcement, budget.alerts_percent, now_ms):
             self._dirty[name] = None
 
-    def _is_long_over(self, ledger: Ledger) -> bool:
-        return self._clocks.settled_ms >= ledger.ends_at_ms + KEEP_AFTER_END_MS
+    def _ledgers_in_turn(self) -> list[tuple[str, Ledger]]:
+        """All that have leases, and the next of the others."""
+        if not self._idle_turn:
+            self._idle_turn = [name for name, ledger in self._ledgers.items() if not ledger.has_leases]
+        turn, self._idle_turn = self._idle_turn[:IDLE_PER_TICK], self._idle_turn[IDLE_PER_TICK:]
+        leased = [(name, ledger) for name, ledger in self._ledgers.items() if ledger.has_leases]
+        idle = [(name, self._ledgers[name]) for name in turn if name in self._ledgers]
+        return leased + [(name, ledger) for name, ledger in idle if not ledger.has_leases]
 
     def _open_next_early(self, name: str, ledger: Ledger, budget: Budget, monotonic_s: float, now_ms: int) -> None:
         if not ledger.ends_at_ms - OPEN_EARLY_MS <= now_ms < ledger.ends_at_ms:

@@ -16,7 +16,7 @@ def greeting(stack: StackFile, layout: Layout, real: tuple[str, ...], simulated:
         [
             ("API", " ".join(f"{url}/v1" for url in stack.api_urls)),
             ("API key", f"{api_key}  (its project: {layout.shown / layout.bootstrap_file.name})"),
-            ("Admin API", f"{stack.admin_url}/admin/v1  (key: {layout.shown / layout.management_key_file.name})"),
+            ("Admin API", f"{stack.admin_url}  (key: {layout.shown / layout.management_key_file.name})"),
             ("Kafka", f"{stack.kafka_bootstrap} ({stack.kafka_kind})"),
             ("ClickHouse", f"{stack.clickhouse_url} (database tollhouse)"),
             (

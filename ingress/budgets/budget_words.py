@@ -69,7 +69,9 @@ def exceeded(standing: Standing, cost_pico_usd: int, headers: dict[str, str]) ->
         f"The {standing.budget.period} budget of {whose} does not cover this request: {format_usd(standing.remaining)} "
         f"of {format_usd(standing.limit)} USD is left, and the request can cost {format_usd(cost_pico_usd)} USD."
     )
-    return Refusal(Failure(kind=kind, message=message), headers)
+    # What is told of the budgets is of the one that refuses; another may be tighter and only warn.
+    told = {**headers, REMAINING: format_usd(standing.remaining), LIMIT: format_usd(standing.limit)}
+    return Refusal(_failure(kind, message), {**told, SCOPE: _scope(standing.budget)})
 
 
 def overtaken(scope: str, limit_pico_usd: int, remaining_pico_usd: int, cost_pico_usd: int) -> Failure:
@@ -80,17 +82,22 @@ def overtaken(scope: str, limit_pico_usd: int, remaining_pico_usd: int, cost_pic
         f"The budget of {whose} does not cover this request: {format_usd(max(0, remaining_pico_usd))} of "
         f"{format_usd(limit_pico_usd)} USD is left, and the request can cost {format_usd(cost_pico_usd)} USD."
     )
-    return Failure(kind=kind, message=message)
+    return _failure(kind, message)
 
 
 def busy(headers: dict[str, str]) -> Refusal:
     """429: it would fit, were it not for requests in flight."""
-    return Refusal(Failure(kind=FailureKind.BUDGET_BUSY, retry_after_s=RETRY_AFTER_S), headers)
+    return Refusal(_failure(FailureKind.BUDGET_BUSY, retry_after_s=RETRY_AFTER_S), headers)
 
 
 def unverified() -> Refusal:
     """503: the authority has not answered."""
-    return Refusal(Failure(kind=FailureKind.BUDGET_UNVERIFIED, retry_after_s=RETRY_AFTER_S), {})
+    return Refusal(_failure(FailureKind.BUDGET_UNVERIFIED, retry_after_s=RETRY_AFTER_S), {})
+
+
+def _failure(kind: FailureKind, message: str | None = None, retry_after_s: float | None = None) -> Failure:
+    """With a code in every client API's errors, also in those that have no words for budgets of their own."""
+    return Failure(kind=kind, code=kind.value, message=message, retry_after_s=retry_after_s)
 
 
 def _scope(budget: Budget) -> str:

@@ -14,6 +14,10 @@ from ingress.budgets.lease_hold import LeaseHold, Waiter
 from ingress.budgets.lease_rules import LeaseRules
 from schemas.spend import LeaseReport, LeaseState, LedgerState
 
+MAX_KEPT_BACK = 4
+"""So many closed leases of ours may wait for their usage to be settled. More are not closed: while ClickHouse is away
+they would pile up in the ledger's record, until Kafka takes it no more and its partition has no authority."""
+
 
 class LeaseAccount:
     """`schedule(account)` is called when `due_at_s` has come nearer: then, at that time, `reports` must be sent.
@@ -213,15 +217,23 @@ class LeaseAccount:
                 self._current = self._open_lease(self, now_s)
             return
         if self._held == 0 and not self._waiters and now_s - self._last_hold_s >= self._rules.idle_s:
-            self._retire_current()
-            self._retire_successor()
+            if not self._too_many_kept_back(lease):
+                self._retire_current()
+                self._retire_successor()
         elif now_s - lease.opened_at_s >= self._rules.rotate_s and self._successor is None:
+            if self._too_many_kept_back(lease):
+                return
             if self.is_short:
                 # There is nothing to spare for two at once.
                 self._retire_current()
                 self._turn_over(now_s)
             else:
                 self._successor = self._open_lease(self, now_s)
+
+    def _too_many_kept_back(self, lease: Lease) -> bool:
+        holder = lease.lease_id.rpartition(".")[0]
+        known = self.state.leases if self.state is not None else ()
+        return sum(said.phase == "closing" and said.holder == holder for said in known) >= MAX_KEPT_BACK
 
     def _report_open(self, lease: Lease, now_s: float, *, routine: bool, waiting: int) -> list[LeaseReport]:
         need = lease.used + waiting

@@ -41,7 +41,7 @@ SAMPLES: dict[str, Sample] = {
             "models": ["gpt-5"],
             "expires_at": _LATER,
             "customer_id": "c/1",
-            "routing_policy": "cheap",
+            "routing_policy": "default",
         },
         {"project_id": "nope", "models": "gpt-5", "expires_at": "2001-01-01T00:00:00Z", "customer_id": ""},
     ),

@@ -165,6 +165,11 @@ def test_a_key_of_an_organization_sees_only_that(server: AdminServer) -> None:
     assert server.call("GET", "/customers/c%2F1", key=ACME_KEY).status == 200
 
 
+def test_a_policy_that_there_is_not_is_refused(server: AdminServer) -> None:
+    reply = server.call("POST", "/keys", {"project_id": "p1", "routing_policy": "cheapest"})
+    assert (reply.status, reply.param) == (400, "routing_policy")
+
+
 def test_a_bound_key_names_no_secrets_of_the_fleet(server: AdminServer) -> None:
     """A name may be another organization's, or the gateway's own; and a webhook is an address inside its network."""
     mine = {"vendor": "openai", "secret_name": "ACME_OPENAI_KEY", "organization_id": "acme", "credential_id": "c1"}

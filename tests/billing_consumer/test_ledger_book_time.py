@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from billing_consumer.authority.ledger_book import BUSY_S, KEEP_AFTER_END_MS, OPEN_EARLY_MS
+from billing_consumer.authority.ledger_book import BUSY_S, IDLE_PER_TICK, KEEP_AFTER_END_MS, OPEN_EARLY_MS
 from schemas.budgets import Budget
 from tests.billing_consumer.ledger_talk import (
     DAY_MS,
@@ -65,6 +65,28 @@ def test_a_clock_that_comes_late_takes_nothing_back(closing: bool) -> None:
     ledger = book.ledger(f"b@{TODAY}")
     assert ledger is not None
     assert not ledger.has_leases
+
+
+def test_many_ledgers_without_leases_take_turns_and_none_grants_by_an_old_limit() -> None:
+    """A tick that looked at each customer's would take longer than the time to the next."""
+    count = 3 * IDLE_PER_TICK
+    book, config = begin(*(budget(f"b{n}") for n in range(count)))
+    book.apply(batch(100, 110, (TODAY, 5)), 0.0, NOON_MS)
+    open_all(book, spent=5)
+    written(book)
+    book.tick(1.0, NOON_MS)
+    for n in range(count):
+        config.budgets[f"b{n}"] = budget(f"b{n}", 100)
+    tell(book, f"b{count - 1}@{TODAY}", 150)
+    state = written(book)[f"b{count - 1}@{TODAY}"]
+    assert state is not None
+    assert (state.limit_pico_usd, state.leases[0].granted_pico_usd) == (100, 95)
+    changed = 1
+    for _ in range(2 * count // IDLE_PER_TICK):
+        book.tick(1.0, NOON_MS)
+        changed += len(states := written(book))
+        assert len(states) <= IDLE_PER_TICK
+    assert changed == count
 
 
 @pytest.mark.parametrize(("busy", "before_ms", "opened"), [(True, 1, True), (True, -1, False), (False, 1, False)])

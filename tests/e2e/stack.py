@@ -35,13 +35,17 @@ def eventually(what: str, probe: Callable[[], T | None], within_s: float = 30.0)
         time.sleep(0.05)
 
 
+def services_environ() -> dict[str, str]:
+    """This process's environment, without what is said to the tests: to services it would be an unknown setting."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TOLLHOUSE_TEST_")}
+
+
 class Stack:
     def __init__(self, directory: Path, options: list[str], settings: dict[str, str]) -> None:
         self.directory = directory
         self._options = options
         self._environment = {
-            # What is said to the tests would be an unknown setting to the services.
-            **{name: value for name, value in os.environ.items() if not name.startswith("TOLLHOUSE_TEST_")},
+            **services_environ(),
             "TOLLHOUSE_CATALOGUE_FILES": ",".join(CATALOGUES),
             "TOLLHOUSE_KAFKA_SESSION_TIMEOUT_S": "6",
             **settings,

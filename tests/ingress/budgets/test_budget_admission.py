@@ -130,8 +130,10 @@ async def test_the_narrowest_scope_is_blamed_and_told_in_words() -> None:
             "The daily budget of this API key does not cover this request: 0.5 of 0.5 USD is left, "
             "and the request can cost 1 USD."
         )
-        assert refusal.headers["X-Tollhouse-Budget-Scope"] == "organization:o"
-        assert refusal.headers["X-Tollhouse-Budget-Limit-Usd"] == "0.25"
+        assert refusal.failure.code == "api_key_budget_exceeded"
+        # Of the budget that refuses, although another is tighter.
+        assert refusal.headers["X-Tollhouse-Budget-Scope"] == "api_key:k"
+        assert refusal.headers["X-Tollhouse-Budget-Limit-Usd"] == "0.5"
 
 
 async def test_what_others_hold_makes_it_wait_and_then_busy() -> None:
