@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=1000)
-    parser.add_argument("--kill-every-s", type=float, default=2.5)
+    parser.add_argument("--kill-every-s", type=float, default=4.0)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         options = ["--ingress", "3", "--workers", "4", "--billing", "2", "--no-restart", "--kafka", "apache"]

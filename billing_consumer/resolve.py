@@ -1,8 +1,9 @@
 """Which report about an attempt or a request counts, when there are several. Pure.
 
 Three may report on one attempt: the worker that made the call; when it went silent, the ingress with an upper bound;
-when that was silent too, the billing consumer itself, from the intent (`sweep`). A report may also be in the topic
-twice. Exactly one counts, whatever the order: that of the highest rank, and of equal ones the first.
+when that was silent too, the billing consumer itself, from the intent (`sweep`). Later a correction may follow, from
+the vendor's own bill (`tollhouse corrections`). A report may also be in the topic twice. Exactly one counts, whatever
+the order: that of the highest rank, and of equal ones the first.
 
 A row that is written is never changed. A better report is written together with a cancellation: the standing row again,
 with sign -1 and the better one's place in Kafka. A report that is no better than the standing one is not written.
@@ -23,7 +24,7 @@ from schemas.usage import Origin
 
 Rank = tuple[int, int]
 
-_CLOSENESS: dict[Origin, int] = {"audit": 0, "ingress": 1, "worker": 2, "intent": -1}
+_CLOSENESS: dict[Origin, int] = {"intent": -1, "audit": 0, "ingress": 1, "worker": 2, "correction": 3}
 
 
 class Report(NamedTuple):
@@ -46,7 +47,8 @@ class Standing(NamedTuple):
 
 def rank_of(delivery: int, origin: Origin) -> Rank:
     """A later delivery of a request knows how it ended; within one, who made the call knows better than who watched,
-    and who watched better than who only knows that the call was about to be made."""
+    and who watched better than who only knows that the call was about to be made. Whoever is to pay the vendor's bill
+    believes the vendor."""
     return (delivery, _CLOSENESS[origin])
 
 

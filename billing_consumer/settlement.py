@@ -33,11 +33,13 @@ version has settled in one way, and the next replays in another, would count in 
 MAX_RECORD_BYTES = 800_000
 """Below what a Kafka record may have, with room for what is around it."""
 
-_ORGANIZATION, _PROJECT, _KEY, _CUSTOMER, _TAGS, _ACCEPTED_AT, _COST, _LEASES, _SIGN, _OFFSET = (
+_ORGANIZATION, _PROJECT, _ATTEMPT, _ORIGIN, _KEY, _CUSTOMER, _TAGS, _ACCEPTED_AT, _COST, _LEASES, _SIGN, _OFFSET = (
     ATTEMPTS.index(name)
     for name in (
         "organization_id",
         "project_id",
+        "attempt_id",
+        "origin",
         "api_key_id",
         "customer_id",
         "tags",
@@ -97,6 +99,7 @@ def _settle(
     scopes: dict[int, dict[tuple[str, date], int]] = defaultdict(lambda: defaultdict(int))
     leases: dict[int, dict[tuple[str, str], int]] = defaultdict(lambda: defaultdict(int))
     for _, rows in by_offset:
+        corrected = _corrected(rows)
         for row in rows:
             cost_pico_usd = row[_SIGN] * usd_to_pico(row[_COST])
             day = day_of(row[_ACCEPTED_AT])
@@ -104,6 +107,8 @@ def _settle(
             # Two tags may spell one scope ("a=b": "c" and "a": "b=c"); the attempt was still made once.
             for scope in dict.fromkeys(of_row):
                 scopes[spend_partition(scope)][scope, day] += cost_pico_usd
+            if row[_ATTEMPT] in corrected:
+                continue
             for ref in dict.fromkeys(_lease_refs(row[_LEASES])):
                 leases[ref.partition][ref.ledger_id, ref.lease_id] += cost_pico_usd
     return {
@@ -122,6 +127,16 @@ def _settle(
         )
         for partition in sorted(scopes.keys() | leases.keys())
     }
+
+
+def _corrected(rows: Iterable[Row]) -> frozenset[str]:
+    """The attempts of which one record corrects what was settled. Their leases stay settled as they are: an ingress
+    knows nothing of the correction, and goes on with what its lease has left by the cost that it was told. Settled
+    anew, the lease would have less outstanding by as much as `spent` rises, and the correction would take nothing off
+    what may be granted.
+    """
+    taken_back = {row[_ATTEMPT] for row in rows if row[_SIGN] < 0}
+    return frozenset(row[_ATTEMPT] for row in rows if row[_ORIGIN] == "correction" and row[_ATTEMPT] in taken_back)
 
 
 def _lease_refs(texts: Iterable[str]) -> Iterable[LeaseRef]:

@@ -137,7 +137,7 @@ class Tables:
         """How many attempts there are, and those whose rows do not add up to the one report that ranks highest."""
         query = f"""
             SELECT attempt_id, sum(toInt64(sign)) AS standing, sum(sign * cost_usd) AS added,
-                argMaxIf(cost_usd, indexOf(['audit', 'ingress', 'worker'], origin), sign = 1) AS last,
+                argMaxIf(cost_usd, indexOf(['audit', 'ingress', 'worker', 'correction'], origin), sign = 1) AS last,
                 max(accepted_at) AS at
             FROM attempts WHERE {_within("accepted_at")}
             GROUP BY attempt_id HAVING {_within("at", "own")} AND (standing != 1 OR added != last)"""

@@ -30,7 +30,7 @@ class Intents:
         # A wait that gives up leaves the delivery alone: cancelled in the middle of replacing a broken producer it
         # would leave half of one behind.
         done, _ = await asyncio.wait({delivering}, timeout=self._timeout_s)
-        return bool(done)
+        return bool(done) and not delivering.cancelled() and delivering.exception() is None
 
     async def _deliver(self, record: UsageRecord) -> None:
         def encode(repeat: bool) -> bytes:

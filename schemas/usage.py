@@ -13,10 +13,11 @@ import msgspec
 from schemas.codec import RecordCodec
 from schemas.envelope import Attribution, Surface
 
-Origin = Literal["worker", "ingress", "intent", "audit"]
+Origin = Literal["worker", "ingress", "intent", "audit", "correction"]
 """intent: written by a worker before a call that a lease pays for, at the call's upper bound. It counts for nothing by
 itself; if by its deadline nobody has reported on the attempt (its worker and its ingress have both died), the billing
-consumer reports it with the origin "audit"."""
+consumer reports it with the origin "audit". correction: what the vendor's own bill said later, by `tollhouse
+corrections`, of an attempt that was reported on."""
 
 AttemptOutcome = Literal["completed", "failed", "cancelled", "interrupted", "worker_lost"]
 """completed: the vendor's answer came whole. failed: it refused or broke before the first byte. interrupted: it broke
@@ -42,7 +43,8 @@ class AttemptEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One call to one vendor route. Times are unix ms, durations ms; `status` is the vendor's HTTP status, if any.
 
     `estimated` says that the vendor gave no usage figures, so `tokens` and `cost_pico_usd` are upper bounds.
-    `price_id` names the dated price that `cost_pico_usd` was computed with.
+    `price_id` names the dated price that `cost_pico_usd` was computed with; empty in a correction whose cost is the
+    vendor's own figure.
     """
 
     attempt_id: str

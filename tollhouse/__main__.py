@@ -25,6 +25,7 @@ day to day, through the admin API (docs/cli.md)
   vendor-credentials webhooks          list, show, create, update, delete ...
   usage audit requests                 what was spent, who changed what, one request
   reconcile           compare every account with every other; exit code 1 on a difference
+  corrections FILE    replace what was counted for single calls by what their vendor says
 
 one machine
   local up|down       the whole fleet, for development (see 'make help')
@@ -38,6 +39,7 @@ _MODULES = {
     "admin-api": "admin_api.__main__",
     "bootstrap": "tollhouse.bootstrap",
     "reconcile": "tollhouse.reconcile",
+    "corrections": "tollhouse.corrections",
     "topics": "tollhouse.topics",
     "migrate": "tollhouse.migrate",
     "settings": "tollhouse.settings_page",

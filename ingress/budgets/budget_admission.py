@@ -22,6 +22,9 @@ from runtime.clock import Clock
 DEFAULT_CAP_TOKENS = 4096
 MIN_CAP_TOKENS = 64
 
+MAX_WAITERS = 2000
+"""On one budget. Each waits with its body in memory, and is not yet counted among the open requests."""
+
 
 class _Plan(NamedTuple):
     amount: int
@@ -87,6 +90,8 @@ class BudgetAdmission:
                 # from another.
                 for account in queues.difference(lacking):
                     account.leave(waiter, now_s)
+                if not queues and max(account.waiting for account in lacking) >= MAX_WAITERS:
+                    return busy(self._headers(ask)) if lacking[0].verified(now_s) else unverified()
                 queues = set(lacking)
                 for account in lacking:
                     account.wait(waiter, plan.amount, now_s)

@@ -75,8 +75,8 @@ class Lease:
 
     @property
     def unsettled(self) -> int:
-        """Spent, and not yet in what the authority calls spent."""
-        return max(0, self.used - self.held - self.settled)
+        """Spent, and not yet in what the authority calls spent. What is pledged has its place at another lease."""
+        return max(0, self.used - self.held - self.pledged - self.settled)
 
     @property
     def awaits_answer(self) -> bool:

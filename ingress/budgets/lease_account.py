@@ -104,6 +104,10 @@ class LeaseAccount:
         elif lease.room > self._waiting and self.is_short:
             self._speak_by(now_s + self._rules.brisk_s)
 
+    @property
+    def waiting(self) -> int:
+        return len(self._waiters)
+
     def wait(self, waiter: Waiter, amount: int, now_s: float) -> None:
         """Queues, or, if it is in the queue, changes its amount and keeps its place."""
         before = self._waiters.get(waiter, 0)
@@ -313,10 +317,12 @@ class LeaseAccount:
         )
 
     def _ahead_of(self, waiter: Waiter) -> int:
+        if waiter not in self._waiters:
+            return self._waiting
         ahead = 0
         for other, amount in self._waiters.items():
             if other is waiter:
-                return ahead
+                break
             ahead += amount
         return ahead
 
@@ -341,7 +347,8 @@ class LeaseAccount:
         if lease is None or now_s >= lease.valid_until_s:
             return
         room = lease.room
-        for waiter, amount in tuple(self._waiters.items()):
+        # Not over a copy: each of the thousands that may wait comes here when it leaves. `wake` changes no queue.
+        for waiter, amount in self._waiters.items():
             room -= amount
             if room < 0:
                 return

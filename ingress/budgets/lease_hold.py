@@ -43,7 +43,8 @@ class LeaseHold:
 
 
 class Waiter:
-    """A request that waits for room, maybe in several accounts. `wake` is called when it is worth trying again."""
+    """A request that waits for room, maybe in several accounts. `wake` is called when it is worth trying again; it only
+    leaves word, and changes no queue."""
 
     __slots__ = ("wake",)
 

@@ -50,6 +50,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "runtime/kafka/": ("aiokafka",),
     # the command
     "tollhouse/bootstrap.py": ("aiokafka",),
+    "tollhouse/corrections.py": ("aiokafka",),
     "tollhouse/reconcile.py": ("aiokafka",),
     "tollhouse/topics.py": ("aiokafka",),
     # the one-machine stack: stand-ins for vendors and for ClickHouse's server
@@ -102,6 +103,8 @@ PURE = (
     "admin_api.usage.statements",
     "reconciliation.compare",
     "reconciliation.statement",
+    "tollhouse.correction_file",
+    "tollhouse.correction_plan",
 )
 NETWORK_AND_PROCESSES = (*IO_LIBRARIES, "http", "requests", "select", "socket", "ssl", "subprocess", "urllib.request")
 # What schemas must not even know of: a record is the same for a tool without an event loop.

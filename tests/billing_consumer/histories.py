@@ -21,7 +21,7 @@ from tests.billing_consumer.samples import START_MS, attempt_event, kafka_record
 
 KeyT = TypeVar("KeyT")
 
-ORIGINS: tuple[Origin, ...] = ("audit", "ingress", "worker")
+ORIGINS: tuple[Origin, ...] = ("audit", "ingress", "worker", "correction")
 """From the least to the best informed."""
 
 
@@ -47,7 +47,7 @@ class Told:
 
     @property
     def status(self) -> int:
-        return 200 + 3 * self.delivery + self.rank[1]
+        return 200 + len(ORIGINS) * self.delivery + self.rank[1]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def histories(draw: st.DrawFn) -> History:
                 Told,
                 request_no=st.integers(0, 2),
                 delivery=st.sampled_from((0, 0, 1, 2)),
-                origin=st.sampled_from(("worker", "worker", "ingress", "audit")),
+                origin=st.sampled_from(("worker", "worker", "ingress", "audit", "correction")),
                 repeat=st.booleans(),
                 of_attempt=st.booleans(),
                 of_request=st.booleans(),

@@ -158,6 +158,7 @@ def test_only_what_may_have_been_told_before_is_looked_up() -> None:
         (0, "ingress", False, True),
         (0, "worker", True, True),
         (0, "audit", False, True),
+        (0, "correction", False, True),
     ],
 )
 def test_unusual(delivery: int, origin: Origin, repeat: bool, unusual: bool) -> None:
@@ -165,4 +166,5 @@ def test_unusual(delivery: int, origin: Origin, repeat: bool, unusual: bool) -> 
 
 
 def test_who_was_nearer_to_the_call_is_believed_within_a_delivery() -> None:
-    assert rank_of(3, "audit") < rank_of(3, "ingress") < rank_of(3, "worker") < rank_of(4, "audit")
+    assert rank_of(3, "audit") < rank_of(3, "ingress") < rank_of(3, "worker") < rank_of(3, "correction")
+    assert rank_of(3, "correction") < rank_of(4, "audit")

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from billing_consumer.batch_bounds import Bounds
+from billing_consumer.resolve import cancellation
 from billing_consumer.rows import read_record
 from billing_consumer.settlement import MAX_PIECE_BYTES, MAX_RECORD_BYTES, command_records, settlements_of
-from billing_consumer.tables import Row
+from billing_consumer.tables import ATTEMPTS, Row
 from runtime.metrics import Metrics
 from schemas.budgets import day_of
+from schemas.money import usd_to_pico
 from schemas.spend import SPEND_COMMAND, Settlement, Settlements, spend_partition
 from schemas.usage import USAGE
 from tests.billing_consumer.histories import History, histories, write_history
@@ -88,6 +90,17 @@ def test_a_batch_without_attempts_settles_nothing() -> None:
     assert command_records([{}]) == {}
 
 
+def test_a_correction_moves_what_is_spent_and_leaves_its_lease_as_it_was_settled() -> None:
+    facts = {"accepted_at_ms": START_MS - 40 * DAY_MS, "leases": ("2|bud@d|l",)}
+    (standing,), (correction,) = rows_of(10, 7, **facts), rows_of(10, 19, origin="correction", **facts)
+    (other,) = rows_of(11, 5, **facts)
+    scopes, leases = flat(settlements_of(BOUNDS, [cancellation(standing, correction), correction, other]))
+    assert scopes["project:prj_1", day_of(START_MS - 40 * DAY_MS).isoformat()] == 19 - 7 + 5
+    assert leases == {(2, "bud@d", "l"): 5}
+    # Of an attempt that nobody else has reported on, it is the first that the lease hears.
+    assert flat(settlements_of(BOUNDS, [correction]))[1] == {(2, "bud@d", "l"): 19}
+
+
 def test_what_is_too_much_for_a_record_goes_in_pieces_that_follow_one_another() -> None:
     rows = [row for n in range(10, 1800) for row in rows_of(n, n, customer_id=f"{n:0250}", tags={"t": f"{n:0200}"})]
     found = settlements_of(BOUNDS, rows)
@@ -127,12 +140,19 @@ def test_settlements_sum_up_to_the_table_whatever_is_replayed(history: History, 
         for partition, settlements in found.items():
             sums.add(partition, settlements)
     table: dict[tuple[str, str], int] = {}
-    leases: dict[tuple[str, str], int] = {}
     for told in history.attempts().values():
         day = day_of(START_MS + 43_200_000 * told.request_no).isoformat()
         table["project:prj_w", day] = table.get(("project:prj_w", day), 0) + told.cost_pico_usd
-        lease = ("bud_w@2026-09-01", f"lease_{told.request_no}")
-        leases[lease] = leases.get(lease, 0) + told.cost_pico_usd
+    # What stood last before a correction is what an ingress goes on with.
+    settled: dict[str, tuple[str, int]] = {}
+    for row in store.rows[ATTEMPTS.name]:
+        attempt, origin = row[ATTEMPTS.index("attempt_id")], row[ATTEMPTS.index("origin")]
+        if row[ATTEMPTS.index("sign")] == 1 and (origin != "correction" or attempt not in settled):
+            settled[attempt] = (row[ATTEMPTS.index("request_id")], usd_to_pico(row[ATTEMPTS.index("cost_usd")]))
+    leases: dict[tuple[str, str], int] = {}
+    for request, cost_pico_usd in settled.values():
+        lease = ("bud_w@2026-09-01", f"lease_{request.removeprefix('req_w_')}")
+        leases[lease] = leases.get(lease, 0) + cost_pico_usd
     of_project = {key: total for key, total in sums.by_scope.items() if key[0] == "project:prj_w" and total}
     assert of_project == table
     assert {key: total for key, total in sums.by_lease.items() if total} == leases

@@ -25,8 +25,8 @@ MODELS = (*("money-brisk",) * 4, *("money-paced",) * 4, *("money-fallback",) * 3
 QUIET_WITHIN_S = 150.0
 
 SETTINGS = {
-    "TOLLHOUSE_INGRESS_REQUEST_DEADLINE_S": "8",
-    "TOLLHOUSE_INGRESS_LEASE_TTL_S": "3",
+    "TOLLHOUSE_INGRESS_REQUEST_DEADLINE_S": "5",
+    "TOLLHOUSE_INGRESS_LEASE_TTL_S": "2",
     "TOLLHOUSE_LIFECYCLE_DRAIN_S": "10",
 }
 """Short times, so that what a dead ingress held comes back while the round runs."""

@@ -34,6 +34,17 @@ def chat(
         return Answer(refused.code, CIMultiDict(refused.headers.items()), refused.read().decode())
 
 
+def chat_insisting(stack: Stack, secret: str, body: Mapping[str, Any], **how: Any) -> Answer:
+    """Until it is answered: while a budget's account is being opened, a slow machine may refuse for the moment."""
+
+    def answered() -> Answer | None:
+        answer = chat(stack, secret, body, **how)
+        assert answer.status in (200, 429, 503), answer.text
+        return answer if answer.status == 200 else None
+
+    return eventually("an answer", answered)
+
+
 class Told(NamedTuple):
     """`sent_s`, `answered_s`: by time.monotonic. `whole`: a stream came to its proper end; plain answers always do."""
 

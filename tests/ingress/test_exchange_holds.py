@@ -78,3 +78,13 @@ def test_of_several_deliveries_all_is_settled(bench: Bench) -> None:
 def test_what_never_reached_the_queue_costs_nothing(bench: Bench) -> None:
     bench.exchanges.forget(bench.open())
     assert (bench.ticket.answers, bench.ticket.settled) == (1, [(0, 0)])
+
+
+def test_a_late_report_settles_nothing_again(bench: Bench) -> None:
+    exchange = bench.open()
+    bench.claim(bound_pico_usd=6)
+    bench.exchanges.end(bench.worker, 1, END)
+    bench.settled(cost_pico_usd=5)
+    exchange.report_begun()
+    exchange.report_delivered()
+    assert bench.ticket.settled == [(5, 7)]

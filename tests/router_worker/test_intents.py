@@ -4,7 +4,7 @@ import statistics
 import time
 
 import msgspec
-from aiokafka.errors import NotEnoughReplicasError
+from aiokafka.errors import MessageSizeTooLargeError, NotEnoughReplicasError
 from prometheus_client import CollectorRegistry
 
 from router_worker.credentials import Credentials
@@ -95,4 +95,11 @@ async def test_credentials_come_from_the_topic_and_hold_at_once(kafka_settings: 
     await until(lambda: not credentials.find("org", "any"))
     for part in (table, written, producer):
         await part.stop(Deadline(CLOCK, 1))
+    await supervisor.cancel_all()
+
+
+async def test_an_intent_that_kafka_will_never_take_is_not_written() -> None:
+    kafka, supervisor = FakeKafka(refusal=MessageSizeTooLargeError()), Supervisor()
+    intents = Intents(await durable_producer(kafka), supervisor, 5.0)
+    assert not await intents.write(RECORD)
     await supervisor.cancel_all()

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from ingress.admission import Ask, Refusal
+from ingress.budgets import budget_admission
 from ingress.budgets.budget_admission import BudgetAdmission
 from ingress.budgets.budget_ticket import BudgetTicket
 from runtime.clock import SystemClock
@@ -316,3 +317,19 @@ async def test_many_at_once_never_hold_more_than_there_is() -> None:
                 group.create_task(one(number))
         assert it.held() == [0, 0]
         assert 600 < spent <= 700
+
+
+async def test_no_more_than_so_many_wait_for_one_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its body in memory: the rest is told to come again."""
+    monkeypatch.setattr(budget_admission, "MAX_WAITERS", 2)
+    async with gate(budget(100, "project", "p"), wait_s=30) as it:
+        first = await it.admitted(ask(90, *SCOPES))
+        waiting = [asyncio.get_running_loop().create_task(it.admission.admit(ask(50, *SCOPES))) for _ in range(2)]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        refusal = await it.refused(ask(50, *SCOPES))
+        assert refusal.failure.kind is FailureKind.BUDGET_BUSY
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        first.settle(0, 0)

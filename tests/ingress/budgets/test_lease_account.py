@@ -1,5 +1,7 @@
 """One account and the real authority: asking, waiting, topping up, giving back, replacing."""
 
+from typing import Any
+
 import pytest
 
 from ingress.budgets.lease import Lease
@@ -318,6 +320,7 @@ def test_what_a_later_lease_has_paid_is_kept_back_while_the_first_one_is_held(de
     desk.spend(desk.budget, 200, LeaseDelta(ledger_id=first.ledger_id, lease_id=first.lease_id, delta_pico_usd=200))
     desk.run(2 * RULES.rotate_s)
     # Of 1,000 are 200 spent, and 100 may still be.
+    assert desk.account.spent == 200
     waiter, _ = desk.queue(701)
     desk.run(2)
     assert desk.account.hold(701, desk.clock.s, waiter) is None
@@ -329,6 +332,26 @@ def test_what_a_later_lease_has_paid_is_kept_back_while_the_first_one_is_held(de
     desk.hold(700)
     desk.run(2 * RULES.rotate_s)
     assert len(desk.state.leases) == 2, "the one that is held, and the one in use"
+
+
+class CountingQueue(dict[Waiter, int]):
+    looked_at = 0
+
+    def items(self) -> Any:
+        for item in super().items():
+            self.looked_at += 1
+            yield item
+
+
+def test_thousands_may_wait_and_none_has_to_look_at_all(desk: Desk) -> None:
+    desk.hold(10)
+    queue = desk.account._waiters = CountingQueue()
+    waiters = [desk.queue(5000)[0] for _ in range(1000)]
+    late = Waiter(lambda: None)
+    for waiter in waiters:
+        assert not desk.account.fits(1, desk.clock.s, late)
+        desk.account.leave(waiter, desk.clock.s)
+    assert queue.looked_at <= 2 * len(waiters)
 
 
 @pytest.mark.parametrize("pause_s", [1, RULES.idle_s + RULES.renew_s])
