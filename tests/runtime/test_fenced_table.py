@@ -67,7 +67,8 @@ async def test_a_deposed_writer_writes_in_vain_and_is_told(spend_topic: KafkaSet
         await old.writer.confirm(first, await old.writer.write(first, [("a", b"1"), ("b", b"1")]))
 
         second = await new.writer.take_over(0)
-        # What counted before is in the successor's table the moment it has taken over.
+        # It has read its own marker, so what counted before is in its table the moment it has taken over.
+        assert new.writer.is_current(second)
         assert new.values == {"a": b"1", "b": b"1"}
         late = await old.writer.write(first, [("a", b"late")])
         with pytest.raises(Deposed):
