@@ -1,8 +1,8 @@
 """The five operations that every kind of entity has: make, list, read, change, delete."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from heapq import nsmallest
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -11,7 +11,7 @@ from admin_api.checks import called, check_entity, check_new
 from admin_api.config_state import ConfigState, Held
 from admin_api.configuration import author_of, configuration_of, showing_of
 from admin_api.drafts import draft, draft_deletion, organization_of
-from admin_api.fields import Page
+from admin_api.fields import LimitsPatch, Page
 from admin_api.operation import Answer, Call, Handler, Operation, Refusal, conflict, invalid, not_found
 from admin_api.resources.management_keys import check_not_the_last
 from admin_api.resources.resource import Making, Resource, given_fields
@@ -210,11 +210,21 @@ def _update(resource: Resource) -> Handler:
         given = given_fields(call.body)
 
         def change(_state: ConfigState, held: Held) -> tuple[Entity, str | None]:
-            return resource.change(held.entity, given, call.now_ms), None
+            return resource.change(held.entity, _merged(held.entity, given), call.now_ms), None
 
         return await make_change(resource, call, "updated", change)
 
     return update
+
+
+def _merged(entity: Entity | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of limits too only what is given changes: who sets one must not take the others away."""
+    return {
+        name: msgspec.structs.replace(getattr(entity, name), **given_fields(value))
+        if isinstance(value, LimitsPatch)
+        else value
+        for name, value in given.items()
+    }
 
 
 def _delete(resource: Resource) -> Handler:

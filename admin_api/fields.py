@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from admin_api.operation import invalid
 from schemas.money import usd_to_pico
+from schemas.tenancy import RateLimit
 
 Name = Annotated[str, Meta(max_length=256)]
 Label = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -18,6 +19,14 @@ Time = Annotated[datetime, Meta(tz=True)]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class LimitsPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Only what is given changes; null takes a limit away."""
+
+    requests_per_minute: RateLimit | UnsetType | None = UNSET
+    tokens_per_minute: RateLimit | UnsetType | None = UNSET
+    concurrent_requests: RateLimit | UnsetType | None = UNSET
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -165,7 +165,8 @@ class HttpApi:
             text = "The request body cannot be read: it is not encoded as its headers say."
             response = _refused(Refusal(400, "unreadable_body", text))
         except web.HTTPNotFound:
-            response = _refused(Refusal(404, "unknown_path", "There is nothing at this path."))
+            text = f"There is nothing at this path. The API begins at {BASE_PATH}."
+            response = _refused(Refusal(404, "unknown_path", text))
         except web.HTTPMethodNotAllowed as error:
             allowed = ", ".join(sorted(error.allowed_methods))
             response = _refused(Refusal(405, "method_not_allowed", f"This path takes only {allowed}."))

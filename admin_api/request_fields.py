@@ -67,6 +67,12 @@ def _invalid_field(error: msgspec.ValidationError) -> Refusal:
         if message.startswith("Invalid enum value"):
             # The only message that repeats what was sent.
             message = "This is not one of the values that are allowed."
+        elif "matching regex" in message and path.endswith("_usd"):
+            message = "Expected an amount in USD as text, like '12.50': not negative, with at most 12 decimals."
+        elif message == "Invalid RFC3339 encoded datetime":
+            message = "Expected a time like '2026-11-01T00:00:00Z'."
+        else:
+            message = message.replace("\\\\", "\\")
         return invalid(_clean(path) or None, message)
     name = _clean(named[2])
     param = f"{_clean(path)}.{name}" if path else name

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from schemas.budgets import Budget
 from schemas.config_record import ConfigRecord, EntityKind, entity_of
 from schemas.failures import Failure, FailureKind
-from schemas.tenancy import ApiKey, Customer, Project, hash_api_key
+from schemas.tenancy import API_KEY_PREFIX, MANAGEMENT_KEY_PREFIX, ApiKey, Customer, Project, hash_api_key
 
 
 class Caller(NamedTuple):
@@ -46,6 +46,9 @@ class Directory:
             return Failure(kind=FailureKind.INVALID_API_KEY)
         key_sha256 = hash_api_key(secret)
         key = self._keys.get(self._key_of_hash.get(key_sha256, ""))
+        if key is None and secret.startswith(MANAGEMENT_KEY_PREFIX):
+            text = f"This is a management key. Models are called with an API key, which begins with {API_KEY_PREFIX}."
+            return Failure(kind=FailureKind.INVALID_API_KEY, message=text)
         if key is None or key.revoked:
             return Failure(kind=FailureKind.INVALID_API_KEY)
         if key.expires_at_ms is not None and now_ms >= key.expires_at_ms:

@@ -14,7 +14,7 @@ class KafkaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     fleets can share a cluster. `idempotence` may only be turned off for a broker that lacks it (the one-machine
     fallback): without it a broken connection can double a usage event in the topic."""
 
-    bootstrap: str
+    bootstrap: Annotated[str, Meta(min_length=1)]
     topic_prefix: str = ""
     idempotence: bool = True
     session_timeout_s: Positive = 10.0
@@ -52,7 +52,7 @@ class ClickHouseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """`url`: http(s)://host:port of ClickHouse's HTTP interface. `timeout_s`: for one query or insert; a batch that
     runs into it is tried again."""
 
-    url: str
+    url: Annotated[str, Meta(pattern="^https?://[^ ]+$")]
     user: str = "default"
     password: str = ""
     database: str = "tollhouse"

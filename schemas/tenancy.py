@@ -15,16 +15,16 @@ MANAGEMENT_KEY_PREFIX = "thm_"
 EntityId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 _Name = Annotated[str, Meta(max_length=256)]
 _Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-_Limit = Annotated[int, Meta(ge=1, le=10**12)]
+RateLimit = Annotated[int, Meta(ge=1, le=10**12)]
 _Label = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """None: no limit."""
 
-    requests_per_minute: _Limit | None = None
-    tokens_per_minute: _Limit | None = None
-    concurrent_requests: _Limit | None = None
+    requests_per_minute: RateLimit | None = None
+    tokens_per_minute: RateLimit | None = None
+    concurrent_requests: RateLimit | None = None
 
 
 NO_LIMITS = Limits()

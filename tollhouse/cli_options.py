@@ -58,7 +58,7 @@ def clearable(options: list[Option]) -> dict[str, Any]:
     empty: dict[str, Any] = {}
     for option in options:
         if len(option.path) > 1:
-            empty[option.path[0]] = {}
+            empty.setdefault(option.path[0], {})[option.name] = None
         elif option.kind in ("texts", "numbers", "json"):
             empty[option.name] = []
         elif option.nullable:
@@ -138,7 +138,11 @@ def _kind(described: inspect.Type) -> Kind:
 
 
 def _texts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found:
+        # An empty shell variable must not open a key to every model.
+        raise argparse.ArgumentTypeError("it is empty; --clear takes a list away")
+    return found
 
 
 def _numbers(text: str) -> list[int]:

@@ -36,7 +36,8 @@ def _flat(row: Row) -> dict[str, str]:
     cells: dict[str, str] = {}
     for name, value in row.items():
         if isinstance(value, Mapping):
-            cells |= {inner: _text(one) for inner, one in value.items()}
+            # Two levels may use one name: a budget's limit, and that limit with its raises, in force now.
+            cells |= {f"{name}_{inner}" if inner in row else inner: _text(one) for inner, one in value.items()}
         else:
             cells[name] = _text(value)
     return cells

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from admin_api.config_state import ConfigState, Held
-from admin_api.fields import Label, Name, Page, Time, ms_of, optional_time_of, time_of
+from admin_api.fields import Label, LimitsPatch, Name, Page, Time, ms_of, optional_time_of, time_of
 from admin_api.key_secrets import new_secret
 from admin_api.resources.resource import Made, Making, Resource, Showing, obstacles, replaced
 from schemas.budgets import Budget
@@ -29,14 +29,14 @@ class NewApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ApiKeyPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`models` and `limits` are replaced as a whole. Null clears."""
+    """`models` is replaced as a whole; empty: everything. Null clears."""
 
     name: Name | UnsetType = UNSET
     expires_at: Time | UnsetType | None = UNSET
     models: tuple[Label, ...] | UnsetType = UNSET
     customer_id: Label | UnsetType | None = UNSET
     routing_policy: Label | UnsetType | None = UNSET
-    limits: Limits | UnsetType = UNSET
+    limits: LimitsPatch | UnsetType = UNSET
 
 
 class ApiKeyView(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from admin_api.config_state import ConfigState, Held
-from admin_api.fields import Name, Page, time_of
+from admin_api.fields import LimitsPatch, Name, Page, time_of
 from admin_api.resources.resource import Made, Making, Resource, Showing, obstacles, replaced
 from schemas.budgets import Budget, scope_key
 from schemas.tenancy import NO_LIMITS, ApiKey, EntityId, Limits, Project, VendorCredential
@@ -23,11 +23,9 @@ class NewProject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ProjectPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`limits` are replaced as a whole."""
-
     name: Name | UnsetType = UNSET
     zero_data_retention: bool | UnsetType = UNSET
-    limits: Limits | UnsetType = UNSET
+    limits: LimitsPatch | UnsetType = UNSET
 
 
 class ProjectView(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -67,7 +67,8 @@ def exceeded(standing: Standing, cost_pico_usd: int, headers: dict[str, str]) ->
     kind, whose = _EXCEEDED[standing.budget.scope_kind]
     message = (
         f"The {standing.budget.period} budget of {whose} does not cover this request: {format_usd(standing.remaining)} "
-        f"of {format_usd(standing.limit)} USD is left, and the request can cost {format_usd(cost_pico_usd)} USD."
+        f"of {format_usd(standing.limit)} USD is left, and the request can cost {format_usd(cost_pico_usd)} USD. "
+        "A lower cap on output costs less."
     )
     # What is told of the budgets is of the one that refuses; another may be tighter and only warn.
     told = {**headers, REMAINING: format_usd(standing.remaining), LIMIT: format_usd(standing.limit)}
@@ -80,7 +81,8 @@ def overtaken(scope: str, limit_pico_usd: int, remaining_pico_usd: int, cost_pic
     kind, whose = _EXCEEDED[cast("ScopeKind", scope.partition(":")[0])]
     message = (
         f"The budget of {whose} does not cover this request: {format_usd(max(0, remaining_pico_usd))} of "
-        f"{format_usd(limit_pico_usd)} USD is left, and the request can cost {format_usd(cost_pico_usd)} USD."
+        f"{format_usd(limit_pico_usd)} USD is left, and the request can cost {format_usd(cost_pico_usd)} USD. "
+        "A lower cap on output costs less."
     )
     return _failure(kind, message)
 

@@ -165,6 +165,25 @@ def test_a_key_of_an_organization_sees_only_that(server: AdminServer) -> None:
     assert server.call("GET", "/customers/c%2F1", key=ACME_KEY).status == 200
 
 
+def test_of_limits_too_only_what_is_given_changes(server: AdminServer) -> None:
+    limits = {"requests_per_minute": 5, "tokens_per_minute": 20_000, "concurrent_requests": 3}
+    server.call("POST", "/keys", {"project_id": "p1", "api_key_id": "limited", "limits": limits})
+    changed = server.call("PATCH", "/keys/limited", {"limits": {"requests_per_minute": 7, "concurrent_requests": None}})
+    assert changed.body["limits"] == limits | {"requests_per_minute": 7, "concurrent_requests": None}
+    project = server.call("PATCH", "/projects/p1", {"limits": {"tokens_per_minute": 9}})
+    assert project.body["limits"]["tokens_per_minute"] == 9
+
+
+def test_money_and_times_are_asked_for_in_words(server: AdminServer) -> None:
+    budget = {"scope_kind": "project", "scope_id": "p1", "limit_usd": "-1"}
+    reply = server.call("POST", "/budgets", budget)
+    assert (reply.status, reply.param) == (400, "limit_usd")
+    assert "an amount in USD as text, like '12.50'" in reply.body["error"]["message"]
+    late = server.call("POST", "/keys", {"project_id": "p1", "expires_at": "2030-01-01"})
+    assert late.param == "expires_at"
+    assert "2026-11-01T00:00:00Z" in late.body["error"]["message"]
+
+
 def test_a_policy_that_there_is_not_is_refused(server: AdminServer) -> None:
     reply = server.call("POST", "/keys", {"project_id": "p1", "routing_policy": "cheapest"})
     assert (reply.status, reply.param) == (400, "routing_policy")

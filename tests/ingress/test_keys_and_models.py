@@ -125,3 +125,9 @@ async def test_requests_of_an_inactive_customer_are_refused() -> None:
         stack.change(Customer(customer_id="gone", organization_id="org", active=False))
         async with stack.client.post(CHAT, json=chat(customer="gone")) as response:
             assert (response.status, (await response.json())["error"]["code"]) == (403, "customer_inactive")
+
+
+def test_a_management_key_is_told_what_it_is() -> None:
+    found = DIRECTORY.find("thm_" + "0" * 40, 0)
+    assert isinstance(found, Failure)
+    assert "This is a management key" in found.text

@@ -74,6 +74,15 @@ def test_the_life_of_a_key(terminal: Terminal) -> None:
     assert key.key_sha256 == hash_api_key(lines["secret"])
     assert (key.models, key.limits.requests_per_minute) == (("a", "b"), 7)
 
+    # An empty variable of a shell script must not open the key to every model.
+    with pytest.raises(SystemExit) as wrong:
+        terminal.run("keys", "update", "k1", "--models", "")
+    assert wrong.value.code == 2
+    assert terminal.run("keys", "update", "k1", "--tokens-per-minute", "9") == 0
+    limited = state.get(ApiKey, "k1")
+    assert limited is not None
+    assert (limited.limits.requests_per_minute, limited.limits.tokens_per_minute) == (7, 9)
+
     assert terminal.run("keys", "show", "k1") == 0
     assert "secret" not in terminal.out
     assert terminal.run("keys", "update", "k1", "--name", "second", "--clear", "models", "--clear", "expires_at") == 0
@@ -278,3 +287,9 @@ def test_values_cannot_write_to_the_terminal() -> None:
     assert "none" not in sheet(row)
     assert "p,q" in sheet(row)
     assert table([]) == "(none)\n"
+
+
+def test_a_name_on_two_levels_is_shown_twice() -> None:
+    """A budget's limit, and the one in force with its raises: shown as one, the other would be lost."""
+    lines = sheet({"limit_usd": "1", "spend": {"limit_usd": "3", "spent_usd": "2"}}).splitlines()
+    assert [line.split() for line in lines] == [["limit_usd", "1"], ["spend_limit_usd", "3"], ["spent_usd", "2"]]

@@ -53,3 +53,12 @@ def test_a_server_that_is_away_is_named_in_a_line(command: str, what: str) -> No
     assert done.returncode == 1
     assert what in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_addresses_that_cannot_work_are_refused_before_anything_starts() -> None:
+    done = tollhouse(
+        "billing-consumer", "--validate", TOLLHOUSE_KAFKA_BOOTSTRAP="", TOLLHOUSE_CLICKHOUSE_URL="localhost:8123"
+    )
+    assert done.returncode == 2
+    assert "TOLLHOUSE_KAFKA_BOOTSTRAP" in done.stderr
+    assert "TOLLHOUSE_CLICKHOUSE_URL" in done.stderr

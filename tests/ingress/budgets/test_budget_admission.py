@@ -129,7 +129,7 @@ async def test_the_narrowest_scope_is_blamed_and_told_in_words() -> None:
         refusal = await it.refused(ask(USD, *SCOPES))
         assert refusal.failure.text == (
             "The daily budget of this API key does not cover this request: 0.5 of 0.5 USD is left, "
-            "and the request can cost 1 USD."
+            "and the request can cost 1 USD. A lower cap on output costs less."
         )
         assert refusal.failure.code == "api_key_budget_exceeded"
         # Of the budget that refuses, although another is tighter.
