@@ -251,7 +251,7 @@ async def check_books(clickhouse: ClickHouseSettings, kafka: KafkaSettings, trut
             return tuple((await client.query(query)).result_rows[0])
 
         counted = await row("SELECT count(), uniqExact(attempt_id), sum(sign), sum(sign * cost_usd) FROM attempts")
-        assert counted == (truth.records, truth.records, truth.records, truth.cost_usd)
+        assert counted == (truth.records, truth.records, truth.records, truth.cost_usd), counted
         assert await row("SELECT count(), uniqExact(request_id) FROM requests") == (truth.records, truth.records)
         for rollup in ROLLUPS:
             total = await row(f"SELECT sum(attempts), sum(cost_usd) FROM {rollup}")

@@ -12,7 +12,6 @@ from runtime.clock import SystemClock
 from runtime.lifecycle import Deadline
 from schemas.envelope import RequestEnvelope
 from schemas.failures import Failure, FailureKind
-from schemas.frames import FrameType
 from tests.fakes.ring_worker import ring_worker
 from tests.fakes.waiting import until
 from tests.ingress.http_stack import CHAT, SECRET, Stack, chat, ingress_stack
@@ -95,7 +94,7 @@ async def test_a_client_that_hangs_up_while_its_worker_waits_for_the_vendor() ->
         await until(lambda: stack.worker.cancels)
         assert stack.worker.cancels[sent.stream_id].kind is FailureKind.CLIENT_GONE
         assert stack.exchanges.unsettled == 1
-        stack.worker.send(FrameType.SETTLED, sent.stream_id)
+        stack.worker.settled(sent)
         await until(lambda: stack.exchanges.unsettled == 0)
         assert stack.kafka.usage() == [], "the worker has the figures"
 
@@ -274,7 +273,7 @@ async def test_draining_waits_for_the_usage_of_a_client_that_has_its_answer() ->
         stopping = tasks.create_task(stack.stop(Deadline(SystemClock(), 10)))
         await until(lambda: _refuses_connections(stack.url))
         assert not stopping.done()
-        stack.worker.send(FrameType.SETTLED, sent.stream_id)
+        stack.worker.settled(sent)
         async with asyncio.timeout(5):
             await stopping
 
