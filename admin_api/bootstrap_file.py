@@ -72,9 +72,6 @@ class Bootstrap(NamedTuple):
     entities: tuple[Entity, ...]
     short_budgets: tuple[ShortBudget, ...]
 
-    def has_api_key(self, key_sha256: str) -> bool:
-        return any(isinstance(entity, ApiKey) and entity.key_sha256 == key_sha256 for entity in self.entities)
-
 
 def load_bootstrap(path: str) -> Bootstrap:
     """Raises InvalidBootstrap."""

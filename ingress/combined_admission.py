@@ -51,13 +51,12 @@ class CombinedAdmission:
         rates = self._rates.admit(ask)
         if isinstance(rates, Refusal):
             return rates
+        admitted = False
         try:
             budgets = await self._budgets.admit(ask)
-        except BaseException:
-            # The client has gone away while it waited for a lease.
-            rates.cancel()
-            raise
-        if isinstance(budgets, Refusal):
-            rates.cancel()
-            return budgets
-        return CombinedTicket(rates, budgets)
+            admitted = not isinstance(budgets, Refusal)
+        finally:
+            # Refused, or the client has gone away while it waited for a lease.
+            if not admitted:
+                rates.cancel()
+        return budgets if isinstance(budgets, Refusal) else CombinedTicket(rates, budgets)

@@ -47,9 +47,6 @@ class Meters:
                 self._by_limit[name] = (meter, kind)
                 meter.set_share(kind, self._shares.own(name, limit))
 
-    def limit_named(self, name: str) -> tuple[Meter, LimitKind] | None:
-        return self._by_limit.get(name)
-
     def shares_changed(self, names: Iterable[str]) -> None:
         for name in names:
             found = self._by_limit.get(name)

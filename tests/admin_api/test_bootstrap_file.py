@@ -216,9 +216,3 @@ def test_what_is_refused(text: str, said: str) -> None:
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(InvalidBootstrap, match=r"nowhere\.toml: No such file"):
         load_bootstrap("nowhere.toml")
-
-
-def test_it_tells_whether_it_has_a_key() -> None:
-    bootstrap = read_bootstrap(WHOLE, "file")
-    assert bootstrap.has_api_key(A)
-    assert not bootstrap.has_api_key(B), "that is a management key"

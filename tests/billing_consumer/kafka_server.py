@@ -18,6 +18,8 @@ def kafka_process(path: Path) -> Iterator[KafkaHandle]:
     try:
         jars = install(print, os.environ)
     except KafkaUnavailable as unavailable:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI must have Apache Kafka: {unavailable.reason}")
         pytest.skip(f"no Apache Kafka: {unavailable.reason}")
     handle = apache.start(jars, path, "127.0.0.1", None, os.environ)
     try:
